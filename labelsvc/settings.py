@@ -1,0 +1,126 @@
+"""The one table of options: defaults, a TOML file, the environment (``LABELSVC_*``); read once at start.
+
+Later sources win over earlier ones: default, TOML file, environment. The file is the one named by ``LABELSVC_CONFIG``
+or ``--config``, else ``/etc/labelsvc/labelsvc.toml`` where it exists.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from labelsvc.errors import FieldError, Invalid
+
+SYSTEM_FILE = Path("/etc/labelsvc/labelsvc.toml")
+#: Other software of this trade listens there: Pinduoduo's component, raw printing, Cainiao's component.
+TAKEN_PORTS = {5000: "Pinduoduo's print component", 9100: "raw printing", 13528: "Cainiao's print component"}
+
+
+def _state_dir() -> Path:
+    """systemd's StateDirectory, else the XDG place."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "labelsvc"
+
+
+class Settings(BaseSettings):
+    """What the operator may choose."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELSVC_", extra="forbid", validate_default=True)
+
+    state_dir: Path = Field(default_factory=_state_dir, description="database, key file and driver lock")
+    database_url: str = Field("", description="SQLAlchemy address; empty: labelsvc.db in state_dir")
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless you know why")
+    port: int = Field(8317, ge=0, le=65535, description="port of the API and the pages; 0: any free one")
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="Host names accepted besides localhost, 127.0.0.1 and ::1"
+    )
+    threads: int = Field(16, ge=2, le=256, description="HTTP requests served at once")
+    session_hours: float = Field(12, gt=0, description="how long a page's sign-in lasts")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    network_url: str = Field("", description="the carrier network's gateway; empty: none")
+    network_client_id: str = ""
+    network_client_secret: SecretStr = SecretStr("")
+    network_timeout_s: float = Field(10, gt=0, le=120, description="longest wait for one carrier call")
+    one_point_per_address: Literal["address", "carrier"] = Field(
+        "address", description="one network point an address, or one an address and carrier (E5)"
+    )
+
+    spooler: bool = Field(True, description="drive the printers from this process")
+    poll_s: float = Field(
+        0.2, gt=0, le=10, description="how often a resting printer thread looks for new labels"
+    )
+    printer_retry_s: float = Field(
+        2, gt=0, le=300, description="pause before an absent printer is tried again"
+    )
+    proof_timeout_s: float = Field(
+        30, gt=0, description="how long a ready, idle printer may leave a sent label unproven"
+    )
+
+    @field_validator("port")
+    @classmethod
+    def _not_a_neighbours_port(cls, port: int) -> int:
+        if port in TAKEN_PORTS:
+            raise ValueError(f"port {port} belongs to {TAKEN_PORTS[port]}")
+        return port
+
+    @property
+    def database(self) -> str:
+        """The database's address in force."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'labelsvc.db'}"
+
+    @property
+    def key_file(self) -> Path:
+        """The sealing keys."""
+        return self.state_dir / "sealing.key"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over TOML; no .env files, which are picked up by accident."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_toml_file())
+        return init_settings, env_settings, toml
+
+
+def _toml_file() -> Path | None:
+    named = os.environ.get("LABELSVC_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise Invalid(
+                "the settings file that LABELSVC_CONFIG names doesn't exist", field="LABELSVC_CONFIG"
+            )
+        return Path(named)
+    return SYSTEM_FILE if SYSTEM_FILE.is_file() else None
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings once. Raises Invalid naming each wrong option."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise Invalid(
+            "the settings are wrong",
+            code="settings.invalid",
+            errors=[
+                FieldError(".".join(str(part) for part in fault["loc"]), fault["msg"])
+                for fault in error.errors()
+            ],
+        ) from None

@@ -1,0 +1,49 @@
+"""Fixtures that every test may use: a real database file, its keys, and a store with its owner."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests import their own support package
+
+from labelsvc.db import Database
+from labelsvc.security import Accounts, Actor, Role, Sealer, StoreKind
+
+
+@pytest.fixture
+def sealer(tmp_path: Path) -> Sealer:
+    """Sealing keys of this test alone."""
+    return Sealer.from_file(tmp_path / "sealing.key")
+
+
+@pytest.fixture
+def database(tmp_path: Path, sealer: Sealer):
+    """A migrated SQLite database in a file."""
+    found = Database(f"sqlite:///{tmp_path / 'labelsvc.db'}", sealer=sealer)
+    found.migrate()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def accounts(database: Database) -> Accounts:
+    """The accounts room."""
+    return Accounts(database)
+
+
+@pytest.fixture
+def factory(accounts: Accounts) -> Actor:
+    """The owner of a factory."""
+    store = accounts.create_store("青山工厂", StoreKind.FACTORY)
+    accounts.create_user(Actor.operator(store.id), "owner", Role.OWNER)
+    return Actor.operator(store.id, via="test")
+
+
+@pytest.fixture
+def merchant(accounts: Accounts) -> Actor:
+    """The owner of a merchant."""
+    store = accounts.create_store("云上小店", StoreKind.MERCHANT)
+    return Actor.operator(store.id, via="test")
