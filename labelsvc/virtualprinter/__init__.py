@@ -1,0 +1,16 @@
+"""A thermal label printer made of software: a program apart, that shares no code with the rest of labelsvc.
+
+It hides how such a printer treats what arrives on its raw port: a receive buffer that fills up and drains
+on, a head that needs time for every label, paper that runs out within one, answers that may never come.  It
+is judged by what lies in its tray: one file for each label that came out, holding the very bytes that made
+it.
+
+    zpl.py      what of the byte stream is understood; pure
+    faults.py   what can be wrong with the printer, and how it is told so; pure
+    tray.py     the paper that came out, and the odometer: files
+    printer.py  buffer, print queue, head, status answers
+    port.py     the raw TCP port
+    control.py  the HTTP port for tests and people: faults, state, labels
+
+Start it with ``python -m labelsvc.virtualprinter --tray DIR``.
+"""

@@ -1,0 +1,122 @@
+"""The raw port (9100 on real printers): connections in, bytes to the printer, its answers back.
+
+Hides sockets: how a port refuses without giving up its number, how a connection is reset rather than closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import select
+import socket
+import struct
+import sys
+import termios
+import threading
+from functools import partial
+
+from .printer import ConnectionLost, Printer
+from .zpl import Stream
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RECEIVE_WINDOW_BYTES = 65_536
+"""Kept small, so that a host feels a full buffer soon instead of after megabytes in the kernel."""
+
+
+class RawPort:
+    """Listens on ``host`` (an address of this machine) and ``port`` (0 for a free one); raises OSError."""
+
+    def __init__(self, printer: Printer, host: str, port: int) -> None:
+        self._printer = printer
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        # Bound but never listening: it keeps the number ours while connections are refused.
+        self._reservation = self._bound((host, port))
+        self.address: tuple[str, int] = self._reservation.getsockname()[:2]
+        self.accept_connections(True)
+
+    @staticmethod
+    def _bound(address: tuple[str, int]) -> socket.socket:
+        bound = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_WINDOW_BYTES)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
+    def accept_connections(self, accept: bool) -> None:
+        """Listen, or refuse whoever comes; those connected stay."""
+        with self._lock:
+            if accept and not self._listener:
+                self._listener = self._bound(self.address)
+                self._listener.listen(16)
+                threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+            elif not accept and self._listener:
+                self._listener.shutdown(
+                    socket.SHUT_RDWR
+                )  # a thread sits in accept(); closing alone would not wake it
+                self._listener.close()
+                self._listener = None
+
+    def drop_connections(self) -> None:
+        """Wake every connection; those that the printer has lost are reset."""
+        with self._lock:
+            for connection in self._connections:
+                try:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # the host was quicker
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._connections.add(connection)
+            stream = self._printer.attach(partial(_unread_bytes, connection))
+            threading.Thread(target=self._serve, args=(connection, stream), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, stream: Stream) -> None:
+        arrived = select.poll()
+        arrived.register(connection, select.POLLIN)
+        try:
+            while True:
+                arrived.poll()
+                try:
+                    answers = self._printer.take(
+                        stream, lambda most: connection.recv(most, socket.MSG_DONTWAIT)
+                    )
+                except BlockingIOError:
+                    continue
+                if answers is None:
+                    return
+                if answers:
+                    self._answer(connection, answers)
+        except ConnectionLost:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        except ConnectionError:
+            return  # reset by the host: what arrived before it stays
+        finally:
+            self._printer.detach(stream)
+            with self._lock:
+                self._connections.discard(connection)
+            connection.close()
+
+    @staticmethod
+    def _answer(connection: socket.socket, answers: bytes) -> None:
+        try:
+            connection.sendall(answers)
+        except ConnectionError:
+            return  # nobody listens any more; what was sent before may still be unread
+
+
+def _unread_bytes(connection: socket.socket) -> int:
+    count = fcntl.ioctl(connection, termios.FIONREAD, b"\0\0\0\0")
+    return int.from_bytes(count, sys.byteorder)

@@ -1,0 +1,361 @@
+"""The printer itself: receive buffer, print queue, head, paper, and what it says about them.
+
+Hides all concurrency: connections, the head and the control port meet in one lock, so that a status answer,
+the tray and the odometer never contradict each other.  Times are the monotonic clock's seconds.
+
+What it does as real ones do: several hosts are heard at once, formats print in the order in which their
+``^XZ`` arrived; a full buffer stops reading; a format received is printed whatever becomes of its host; a
+label cut off by the end of the paper or an open head is printed again (``^JZ``) and the stump doesn't
+count; half a format stays in the buffer until the next ``^XA`` or a reset.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+
+from . import zpl
+from .faults import Faults
+from .tray import Tray
+
+_MM_PER_INCH = 25.4
+_DEFAULT_LENGTH_MM = 150.0
+_LARGEST_READ = 65_536
+_READS_PER_S = 20
+"""A limited link is read in pieces small enough to look even."""
+
+
+class ConnectionLost(Exception):
+    """The printer has dropped this connection: power cycle, a fault, or the end."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the printer is: resolution, head, buffer, how long it takes to be ready for its first label."""
+
+    name: str = "vp"
+    dpi: int = 203
+    width_mm: float = 104.0
+    buffer_bytes: int = 262_144
+    warm_up_s: float = 0.0
+
+
+@dataclass
+class _Batch:
+    """A format in the print queue, and how many of its copies are still to come out."""
+
+    format: zpl.Format
+    received_at: float
+    copies_left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copies_left = self.format.copies
+
+
+class Printer:
+    """One printer.  Every public method may be called from any thread; ``run`` is the head's own."""
+
+    def __init__(self, build: Build, tray: Tray, faults: Faults) -> None:
+        self._build = build
+        self._tray = tray
+        self._faults = faults
+        self._changed = threading.Condition(threading.RLock())
+        self._queue: deque[_Batch] = deque()
+        self._streams: dict[zpl.Stream, Callable[[], int]] = {}  # oldest first; unread bytes of each
+        self._under_head: _Batch | None = None
+        self._remainder_bytes = 0  # halves of formats whose connection is gone
+        self._link_free_at = 0.0
+        self._warm_at = time.monotonic() + build.warm_up_s
+        self._length_dots = round(_DEFAULT_LENGTH_MM / _MM_PER_INCH * build.dpi)
+        self._printed = 0
+        self._bytes_received = 0
+        self._stopping = False
+
+    # ------------------------------------------------------------------ the port's side
+
+    def attach(self, unread: Callable[[], int]) -> zpl.Stream:
+        """A host has connected; ``unread`` tells how many of its bytes have arrived and are not yet taken."""
+        with self._changed:
+            stream = zpl.Stream()
+            self._streams[stream] = unread
+            return stream
+
+    def detach(self, stream: zpl.Stream) -> None:
+        """The host is gone and all it sent is read; half a format stays behind."""
+        with self._changed:
+            if stream in self._streams:
+                del self._streams[stream]
+                self._keep_remainder(stream)
+                self._changed.notify_all()
+
+    def take(self, stream: zpl.Stream, read: Callable[[int], bytes]) -> bytes | None:
+        """Take in the next bytes of a connection as soon as the buffer, the link's speed and the faults
+        allow: ``read(most)`` must return at once, ``b""`` at the end of the stream.  Returns the answers to
+        send (maybe none), or None at the end.  Raises ConnectionLost, and whatever ``read`` raises."""
+        with self._changed:
+            while (hindrance := self._read_hindrance(stream)) > 0:
+                self._changed.wait(None if hindrance == math.inf else hindrance)
+            most = self._most_to_read()
+            data = read(most) if most else b""
+            if most and not data:
+                return None
+            self._bytes_received += len(data)
+            if self._faults.bytes_per_s:
+                self._link_free_at = (
+                    max(self._link_free_at, time.monotonic()) + len(data) / self._faults.bytes_per_s
+                )
+            stream.tilde_in_data = self._faults.tilde_in_data
+            answers = b"".join(self._obey(stream, event) for event in stream.feed(data))
+            self._burn_fuses(stream, len(data))
+            self._changed.notify_all()
+            return answers
+
+    def _read_hindrance(self, stream: zpl.Stream) -> float:
+        """Seconds to wait before this connection may be read; inf until something changes."""
+        if self._stopping or stream not in self._streams:
+            raise ConnectionLost
+        if self._faults.accept_never_read:
+            return math.inf
+        # With nothing to print, a format that is longer than the buffer is drawn while it comes in.
+        if self._queue and self._held_bytes() >= self._build.buffer_bytes:
+            return math.inf
+        # One receive buffer, in order of arrival: else a host that comes back would be told "nothing here"
+        # while the label of its former connection still waits to be read.
+        if any(
+            self._streams[older]() for older in itertools.takewhile(lambda s: s is not stream, self._streams)
+        ):
+            return math.inf
+        return self._link_free_at - time.monotonic() if self._faults.bytes_per_s else 0.0
+
+    def _most_to_read(self) -> int:
+        room = self._build.buffer_bytes - (self._held_bytes() if self._queue else 0)
+        limits = [_LARGEST_READ, room]
+        if self._faults.bytes_per_s:
+            limits.append(max(1, self._faults.bytes_per_s // _READS_PER_S))
+        limits += [
+            fuse for fuse in (self._faults.die_after_bytes, self._faults.exit_after_bytes) if fuse is not None
+        ]
+        return min(limits)
+
+    def _burn_fuses(self, stream: zpl.Stream, count: int) -> None:
+        exit_after, die_after = self._faults.exit_after_bytes, self._faults.die_after_bytes
+        if exit_after is not None:
+            self._faults = replace(self._faults, exit_after_bytes=exit_after - count)
+            if exit_after == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+        if die_after is not None:
+            self._faults = replace(self._faults, die_after_bytes=die_after - count or None)
+            if die_after == count:
+                del self._streams[stream]
+                if self._faults.keep_partial:
+                    self._keep_remainder(stream)
+                self._changed.notify_all()
+                raise ConnectionLost
+
+    def _keep_remainder(self, stream: zpl.Stream) -> None:
+        if stream.partial:
+            self._remainder_bytes += stream.held_bytes
+
+    def _held_bytes(self) -> int:
+        waiting = sum(len(batch.format.raw) for batch in self._queue)
+        return waiting + self._remainder_bytes + sum(stream.held_bytes for stream in self._streams)
+
+    # ------------------------------------------------------------------ what the stream says
+
+    def _obey(self, stream: zpl.Stream, event: zpl.Event) -> bytes:
+        match event:
+            case zpl.FormatBegun():
+                self._remainder_bytes = 0
+            case zpl.Format():
+                self._queue.append(_Batch(event, time.monotonic()))
+                self._length_dots = event.length_dots or self._length_dots
+            case zpl.CancelAll():
+                self._cancel_all(stream)
+            case zpl.Reset():
+                self._forget_everything(stream)
+            case zpl.StatusQuery():
+                if self._answers():
+                    return b"".join(b"\x02" + line + b"\x03\r\n" for line in self._host_status())
+            case zpl.VariableQuery():
+                if self._answers():
+                    return b'"' + self._variable(event.name) + b'"'
+        return b""
+
+    def _answers(self) -> bool:
+        return not (self._faults.silent or (self._faults.silent_when_blocked and self._faults.blocked))
+
+    def _cancel_all(self, stream: zpl.Stream) -> None:
+        """``~JA``: everything goes but the label that is under the head, which comes out."""
+        under_head = self._under_head
+        self._queue.clear()
+        if under_head:
+            under_head.copies_left = 1
+            self._queue.append(under_head)
+        self._forget_partial_formats(stream)
+
+    def _forget_everything(self, stream: zpl.Stream | None) -> None:
+        """Power-on reset: buffer and print queue are empty, the label under the head stays half done."""
+        self._queue.clear()
+        self._forget_partial_formats(stream)
+        self._warm_at = time.monotonic() + self._build.warm_up_s
+        self._faults = replace(self._faults, paused=False)
+
+    def _forget_partial_formats(self, speaking: zpl.Stream | None) -> None:
+        self._remainder_bytes = 0
+        for stream in self._streams:
+            if stream is speaking:
+                stream.forget()  # what it says behind the command still holds
+            else:
+                stream.forget_all()
+
+    def _partial(self) -> bool:
+        return self._remainder_bytes > 0 or any(stream.partial for stream in self._streams)
+
+    def _labels_left(self) -> int:
+        return self._queue[0].copies_left if self._queue else 0
+
+    def _host_status(self) -> list[bytes]:
+        """The three lines of ``~HS`` without their frames (ZPL II guide 45541L-004 pp. 171-172), 82 bytes
+        when framed."""
+        faults = self._faults
+        full = self._held_bytes() >= self._build.buffer_bytes
+        return [
+            (
+                f"030,{faults.paper_out:d},{faults.paused:d},{min(self._length_dots, 9999):04d},"
+                f"{min(len(self._queue), 999):03d},{full:d},0,{self._partial():d},000,0,0,0"
+            ).encode("ascii"),
+            f"000,0,{faults.head_open:d},0,0,2,6,0,{self._labels_left():08d},1,000".encode("ascii"),
+            b"1234,0",
+        ]
+
+    def _variable(self, name: str) -> bytes:
+        """The value of a printer variable, "?" for one that doesn't exist; its answer is in double quotes
+        with nothing behind them."""
+        match name:
+            case "odometer.total_label_count":
+                return str(self._tray.odometer).encode("ascii")
+            case "device.host_status":
+                return b"\r\n".join(self._host_status())
+            case "device.friendly_name":
+                return self._build.name.encode("ascii", "replace")
+        return b"?"
+
+    # ------------------------------------------------------------------ the head
+
+    def run(self) -> None:
+        """Print, label by label, until ``stop``."""
+        while True:
+            with self._changed:
+                while not self._stopping and (hindrance := self._print_hindrance()) > 0:
+                    self._changed.wait(None if hindrance == math.inf else hindrance)
+                if self._stopping:
+                    return
+                self._print_label(self._queue[0])
+                self._changed.notify_all()
+            time.sleep(0.0002)  # at boundless speed the lock would never be free for the others
+
+    def _print_hindrance(self) -> float:
+        """Seconds until the next label may begin; inf until something changes."""
+        if not self._queue or self._faults.blocked or self._faults.paused:
+            return math.inf
+        ready_at = max(self._warm_at, self._queue[0].received_at + self._faults.drain_delay_s)
+        return ready_at - time.monotonic()
+
+    def _print_label(self, batch: _Batch) -> None:
+        if not batch.format.draws:
+            self._queue.popleft()
+            return
+        if self._faults.paper_out_after_labels == 0:
+            self._faults = replace(self._faults, paper_out=True, paper_out_after_labels=None)
+            self._tray.drop_cut(batch.format.raw)
+            return
+        self._under_head = batch
+        left_mm = self._length_mm(batch)
+        while self._may_go_on(batch) and (speed_mm_s := self._faults.speed_mm_s) and left_mm > 0:
+            moving_since = time.monotonic()
+            self._changed.wait(left_mm / speed_mm_s)
+            left_mm -= (time.monotonic() - moving_since) * speed_mm_s
+        self._under_head = None
+        if not self._may_go_on(batch):
+            self._tray.drop_cut(batch.format.raw)
+            return
+        self._tray.drop(batch.format.raw)
+        self._printed += 1
+        batch.copies_left -= 1
+        if batch.copies_left == 0:
+            self._queue.popleft()
+        if self._faults.paper_out_after_labels is not None:
+            self._faults = replace(
+                self._faults, paper_out_after_labels=self._faults.paper_out_after_labels - 1
+            )
+
+    def _may_go_on(self, batch: _Batch) -> bool:
+        has_power = not self._stopping and bool(self._queue) and self._queue[0] is batch
+        return has_power and not self._faults.blocked
+
+    def _length_mm(self, batch: _Batch) -> float:
+        dots = batch.format.length_dots
+        return dots / self._build.dpi * _MM_PER_INCH if dots else _DEFAULT_LENGTH_MM
+
+    # ------------------------------------------------------------------ the control port's side
+
+    def change_faults(self, request: object) -> Faults:
+        """Apply {fault: value} as a whole or not at all.  Raises BadFault."""
+        with self._changed:
+            self._faults = self._faults.changed(request)
+            self._changed.notify_all()
+            return self._faults
+
+    def power_cycle(self) -> None:
+        """Off and on again: buffer, partial formats and connections are gone, odometer, paper and faults
+        stay."""
+        with self._changed:
+            self._streams.clear()
+            self._forget_everything(None)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Power off for good: ``run`` returns, connections are lost."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def state(self) -> dict[str, object]:
+        """The truth about the printer at one moment, for JSON: ``printed`` since the program's start,
+        ``odometer`` for life, ``queue`` formats and ``labels_left`` of the first of them, ``buffered``
+        bytes, the names of ``cut`` labels, the faults in force."""
+        with self._changed:
+            return {
+                "name": self._build.name,
+                "dpi": self._build.dpi,
+                "width_mm": self._build.width_mm,
+                "printed": self._printed,
+                "odometer": self._tray.odometer,
+                "queue": len(self._queue),
+                "labels_left": self._labels_left(),
+                "printing": self._under_head is not None,
+                "paper": "out" if self._faults.paper_out else "loaded",
+                "head": "open" if self._faults.head_open else "closed",
+                "partial": self._partial(),
+                "connections": len(self._streams),
+                "bytes_received": self._bytes_received,
+                "buffered": self._held_bytes(),
+                "cut": self._tray.cut_labels(),
+                "faults": asdict(self._faults),
+            }
+
+    def labels(self) -> list[str]:
+        """Names of the labels in the tray, in the order they came out."""
+        with self._changed:
+            return self._tray.labels()
+
+    def label(self, name: str) -> bytes | None:
+        """The bytes of one label; None if there is none of that name."""
+        return self._tray.read(name)

@@ -1,0 +1,776 @@
+"""The virtual thermal printer, driven as a host and a person would: a real process, real sockets, a real
+tray."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 10
+GETVAR = b'! U1 getvar "%s"\r\n'
+ODOMETER = GETVAR % b"odometer.total_label_count"
+
+
+class Process:
+    """One running virtual printer, and the hands of the person beside it."""
+
+    def __init__(self, tray, *options):
+        self.tray = tray
+        self.program = subprocess.Popen(
+            [sys.executable, "-m", "labelsvc.virtualprinter", "--tray", str(tray), *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.program.stdout.readline()
+        found = re.fullmatch(
+            r"virtualprinter listening on tcp://127\.0\.0\.1:(\d+) control http://127\.0\.0\.1:(\d+)\n", line
+        )
+        assert found, f"unexpected first line {line!r}"
+        self.port, self.control_port = int(found[1]), int(found[2])
+
+    def connect(self):
+        host = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        host.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return host
+
+    def send(self, *pieces):
+        with self.connect() as host:
+            for piece in pieces:
+                host.sendall(piece)
+
+    def request(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def faults(self, **faults):
+        status, answer = self.request("POST", "/faults", json.dumps(faults))
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def state(self):
+        return json.loads(self.request("GET", "/state")[1])
+
+    def wait(self, **expected):
+        """Until the state shows all of that; then the state."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while True:
+            state = self.state()
+            if all(state[key] == value for key, value in expected.items()):
+                return state
+            assert time.monotonic() < give_up_at, f"waited for {expected}, have {state}"
+            time.sleep(0.005)
+
+    def labels(self):
+        """The bytes of every whole label, in the order they came out, read from the disk."""
+        names = sorted(name.name for name in self.tray.glob("[0-9]*.zpl"))
+        return [(self.tray / name).read_bytes() for name in names]
+
+    def stop(self):
+        self.program.terminate()
+        return self.program.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def start_one(*options, tray=tmp_path / "tray"):
+        started.append(Process(tray, "--speed-mm-s", "0", *options))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.program.kill()
+        process.program.wait()
+        process.program.stdout.close()
+        process.program.stderr.close()
+
+
+@pytest.fixture
+def printer(start):
+    return start()
+
+
+def a_format(text, more=b""):
+    return b"^XA^CI28^PW800^LL400" + more + b"^FO40,40^A0N,40^FD" + text + b"^FS^XZ"
+
+
+def read_until(host, end):
+    answer = b""
+    while not answer.endswith(end):
+        piece = host.recv(1000)
+        assert piece, f"closed after {answer!r}"
+        answer += piece
+    return answer
+
+
+def ask_status(host):
+    """Send ~HS; its three lines as lists of fields."""
+    host.sendall(b"~HS\r\n")
+    answer = b""
+    while answer.count(b"\x03\r\n") < 3:
+        piece = host.recv(1000)
+        assert piece, f"closed after {answer!r}"
+        answer += piece
+    frames = re.fullmatch(rb"\x02([^\x02]*)\x03\r\n\x02([^\x02]*)\x03\r\n\x02([^\x02]*)\x03\r\n", answer)
+    assert frames and len(answer) == 82, answer
+    return [frame.decode().split(",") for frame in frames.groups()]
+
+
+def ask(host, query):
+    """Send a getvar; what stands between the quotes."""
+    host.sendall(query)
+    answer = host.recv(1000)
+    while not (answer.startswith(b'"') and answer.endswith(b'"') and len(answer) > 1):
+        answer += host.recv(1000)
+    return answer[1:-1]
+
+
+# ---------------------------------------------------------------- labels
+
+
+def test_prints_the_very_bytes_of_a_format(printer):
+    """One format is one file that holds what stood between ^XA and ^XZ, and nothing of what stood around
+    it."""
+    one = a_format("收件人 㛃".encode())
+    printer.send(b"\r\nnoise " + one + b"\r\n noise")
+    printer.wait(printed=1, queue=0)
+    assert [name.name for name in printer.tray.glob("*.zpl")] == ["000001-1.zpl"]
+    assert printer.labels() == [one]
+
+
+def test_prints_several_in_the_order_of_arrival(printer):
+    """Formats sent back to back come out one file each, in their order."""
+    sent = [a_format(b"label %d" % n) for n in range(30)]
+    printer.send(b"".join(sent))
+    printer.wait(printed=30, queue=0)
+    assert printer.labels() == sent
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_packets_may_be_cut_anywhere(printer, cut):
+    """The same bytes in pieces of any size make the same labels and the same answers."""
+    sent = [a_format(b"first", b"^PQ2"), a_format(b"~HS in data"), a_format(b"third")]
+    stream = b"\r\n".join(sent) + ODOMETER + b"~HS\r\n"
+    with printer.connect() as host:
+        for at in range(0, len(stream), cut):
+            host.sendall(stream[at : at + cut])
+        answer = read_until(host, b"1234,0\x03\r\n")
+    printer.wait(printed=4, queue=0, partial=False, bytes_received=len(stream))
+    assert re.match(rb'"\d"\x02030,', answer) and answer.count(b"\x02") == 3
+    assert printer.labels() == [sent[0], sent[0], sent[1], sent[2]]
+
+
+def test_copies_are_one_file_each(printer):
+    """^PQ makes as many labels, each counted by the odometer."""
+    printer.send(a_format(b"three", b"^PQ3,0,0,N"))
+    printer.wait(printed=3, queue=0, odometer=3)
+    assert len(printer.labels()) == 3 and len(set(printer.labels())) == 1
+
+
+def test_a_format_that_draws_nothing_feeds_no_label(printer):
+    """Set-up formats and stored formats leave no label; what follows does."""
+    label = a_format(b"x")
+    printer.send(b"^XA^JUS^XZ^XA^DFR:A.ZPL^FO1,1^FN1^FDa^FS^XZ", label)
+    printer.wait(printed=1, queue=0)
+    assert printer.labels() == [label]
+
+
+def test_binary_graphics_are_taken_by_their_length(printer):
+    """Bytes of a binary ^GF that look like commands are picture."""
+    picture = b"^XZ~JR^XA~JA!^FS"
+    label = b"^XA^LL100^FO0,0^GFB,%d,%d,4," % (len(picture), len(picture)) + picture + b"^FS^XZ"
+    hexadecimal = b"^XA^FO0,0^GFA,4,4,1,AA55^FS^XZ"
+    printer.send(label + hexadecimal)
+    printer.wait(printed=2, queue=0)
+    assert printer.labels() == [label, hexadecimal]
+
+
+def test_several_hosts_at_once(printer):
+    """Each connection has a stream of its own; formats interleave whole, and a format counts when it ends."""
+    one, two = a_format(b"one"), a_format(b"two")
+    with printer.connect() as first, printer.connect() as second:
+        first.sendall(one[:25])
+        printer.wait(partial=True, bytes_received=25)
+        second.sendall(two)
+        printer.wait(printed=1)
+        first.sendall(one[25:])
+        printer.wait(printed=2, partial=False)
+    assert printer.labels() == [two, one]
+
+
+def test_odometer_survives_a_restart(start):
+    """The odometer goes on where it stood, also after kill -9, and when the labels were taken out of the
+    tray."""
+    first = start()
+    first.send(a_format(b"a", b"^PQ2"))
+    first.wait(printed=2)
+    first.program.kill()
+    first.program.wait()
+    second = start()
+    assert second.state()["odometer"] == 2 and second.state()["printed"] == 0
+    second.send(a_format(b"b"))
+    second.wait(odometer=3)
+    assert (second.tray / "000003-3.zpl").exists()
+    assert second.stop() == 0
+    for label in second.tray.glob("*.zpl"):
+        label.unlink()
+    third = start()
+    with third.connect() as host:
+        assert ask(host, ODOMETER) == b"3"
+    third.send(a_format(b"c"))
+    third.wait(odometer=4)
+    assert [name.name for name in third.tray.glob("*.zpl")] == ["000001-4.zpl"]
+
+
+def test_the_odometer_never_lags_behind_the_tray(start):
+    """A program killed between a label and the odometer's file knows the label when it starts again."""
+    first = start()
+    first.send(a_format(b"a", b"^PQ5"))
+    first.wait(printed=5)
+    first.stop()
+    (first.tray / "odometer").write_text("4\n")
+    assert start().state()["odometer"] == 5
+
+
+def test_one_tray_one_printer(start, tmp_path):
+    """A second printer on the same tray doesn't start, and says why."""
+    start()
+    second = subprocess.run(
+        [sys.executable, "-m", "labelsvc.virtualprinter", "--tray", str(tmp_path / "tray")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert second.returncode == 1 and "another printer uses this tray" in second.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--host", "0.0.0.0"),
+        ("--host", "192.0.2.1"),
+        ("--port", "70000"),
+        ("--buffer-bytes", "0"),
+        ("--bytes-per-s", "0"),
+        ("--speed-mm-s", "nan"),
+        ("--warm-up-s", "-1"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path, options):
+    """It listens on loopback only, and no option takes a senseless number."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "labelsvc.virtualprinter", "--tray", str(tmp_path), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert refused.returncode == 2 and options[0] in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ends_cleanly_on_a_signal(printer, number):
+    """SIGTERM and SIGINT end it with exit code 0 and nothing on standard error, also with a host
+    connected."""
+    with printer.connect():
+        printer.wait(connections=1)
+        printer.program.send_signal(number)
+        assert printer.program.wait(PATIENCE_S) == 0
+    assert printer.program.stderr.read() == ""
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_status_of_an_idle_printer(printer):
+    """~HS is three framed lines of 12, 11 and 2 fields, 82 bytes, every flag down."""
+    with printer.connect() as host:
+        one, two, three = ask_status(host)
+    assert one == ["030", "0", "0", "1199", "000", "0", "0", "0", "000", "0", "0", "0"]
+    assert two == ["000", "0", "0", "0", "0", "2", "6", "0", "00000000", "1", "000"]
+    assert three == ["1234", "0"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "line", "field"), [("paper_out", 0, 1), ("paused", 0, 2), ("head_open", 1, 2)]
+)
+def test_status_shows_what_stops_the_printer(printer, fault, line, field):
+    """Paper out, pause and head open each raise their own flag and no other, with the formats and labels
+    that wait."""
+    printer.faults(**{fault: True})
+    with printer.connect() as host:
+        host.sendall(a_format(b"a", b"^PQ7") + a_format(b"b"))
+        status = ask_status(host)
+        flags = [*status[0][1:3], *status[0][5:8], status[1][2]]
+        assert status[line][field] == "1" and flags.count("1") == 1
+        assert status[0][3:5] == ["0400", "002"] and status[1][8] == "00000007"
+        assert ask(host, ODOMETER) == b"0"
+        printer.faults(**{fault: False})
+        printer.wait(printed=8, queue=0)
+        status = ask_status(host)
+        assert status[0][4] == "000" and status[1][8] == "00000000" and status[line][field] == "0"
+
+
+def test_status_while_a_label_is_printed(printer):
+    """While a label is under the head the formats waiting include its own."""
+    printer.faults(speed_mm_s=1)
+    with printer.connect() as host:
+        host.sendall(a_format(b"a", b"^PQ2"))
+        printer.wait(printing=True)
+        status = ask_status(host)
+        assert status[0][4] == "001" and status[1][8] == "00000002"
+
+
+def test_a_query_within_data_is_not_answered(printer):
+    """~HS and getvar are taken at command position only: between formats, and between the fields of one."""
+    quiet = a_format(b"~HS")
+    talkative = b"^XA^FO1,1~HS^FDx^FS^XZ"
+    with printer.connect() as host:
+        host.sendall(quiet + a_format(ODOMETER))
+        printer.wait(printed=2)
+        host.sendall(talkative)
+        answer = read_until(host, b"1234,0\x03\r\n")
+    assert answer.startswith(b"\x02030,") and len(answer) == 82
+    printer.wait(printed=3)
+    assert printer.labels()[2] == talkative
+
+
+def test_getvar(printer):
+    """Variables are answered in quotes with nothing behind them; an unknown one is a question mark."""
+    with printer.connect() as host:
+        assert ask(host, ODOMETER) == b"0"
+        assert ask(host, GETVAR % b"device.friendly_name") == b"vp"
+        assert ask(host, GETVAR % b"no.such.thing") == b"?"
+        lines = ask(host, GETVAR % b"device.host_status").split(b"\r\n")
+        assert [line.count(b",") for line in lines] == [11, 10, 1] and b"\x02" not in b"".join(lines)
+        host.sendall(b'! U1 setvar "device.friendly_name" "x"\r\n' + ODOMETER)
+        assert host.recv(100) == b'"0"'
+
+
+def test_silence(printer):
+    """A silent printer reads queries and answers none, prints all the same, and answers again later."""
+    printer.faults(silent=True)
+    with printer.connect() as host:
+        host.sendall(b"~HS\r\n" + ODOMETER + a_format(b"x"))
+        printer.wait(printed=1, queue=0)
+        printer.faults(silent=False)
+        assert ask(host, ODOMETER) == b"1"
+
+
+@pytest.mark.parametrize("fault", ["paper_out", "head_open"])
+def test_silence_while_blocked(printer, fault):
+    """Newer firmware answers nothing while paper is out or the head open; a query from then is not
+    answered later."""
+    printer.faults(silent_when_blocked=True, **{fault: True})
+    with printer.connect() as host:
+        host.sendall(b"~HS\r\n")
+        printer.wait(bytes_received=5)
+        printer.faults(**{fault: False})
+        assert ask(host, ODOMETER) == b"0"
+
+
+# ---------------------------------------------------------------- commands that act
+
+
+def test_cancel_all_at_command_position(printer):
+    """~JA empties the print queue and half a format."""
+    printer.faults(paused=True)
+    with printer.connect() as host, printer.connect() as other:
+        other.sendall(b"^XA^FDhalf")
+        printer.wait(partial=True)
+        host.sendall(a_format(b"a", b"^PQ5") + a_format(b"b"))
+        printer.wait(queue=2)
+        host.sendall(b"~JA")
+        printer.wait(queue=0, partial=False, buffered=0)
+        host.sendall(a_format(b"after"))
+        printer.faults(paused=False)
+        printer.wait(printed=1, queue=0)
+    assert printer.labels() == [a_format(b"after")]
+
+
+def test_cancel_all_lets_the_label_under_the_head_out(printer):
+    """~JA in the middle of a batch: the label being printed comes out whole, its copies don't."""
+    batch = a_format(b"a", b"^PQ50")
+    printer.faults(speed_mm_s=1)
+    printer.send(batch + a_format(b"b"))
+    printer.wait(printing=True, queue=2)
+    printer.send(b"~JA")
+    printer.wait(queue=1, labels_left=1)
+    printer.faults(speed_mm_s=0)
+    printer.wait(queue=0)
+    assert printer.labels() == [batch] and printer.state()["cut"] == []
+
+
+def test_reset_at_command_position(printer):
+    """~JR drops buffer and partial formats; the odometer and the connection stay."""
+    printer.send(a_format(b"before"))
+    printer.wait(printed=1)
+    printer.faults(paper_out=True)
+    with printer.connect() as host:
+        host.sendall(a_format(b"a") + b"^XA^FDhalf^FS~JR")
+        printer.wait(queue=0, partial=False, buffered=0)
+        printer.faults(paper_out=False)
+        assert ask(host, ODOMETER) == b"1"
+        assert printer.labels() == [a_format(b"before")]
+
+
+@pytest.mark.parametrize("command", [b"~JA", b"~JR"])
+def test_a_tilde_command_within_field_data_does_not_act(printer, command):
+    """Field data that read ~JA or ~JR are printed as that, unless the printer is told to be of the other
+    kind."""
+    label = a_format(b"Zhang" + command + b"San")
+    printer.faults(paused=True)
+    printer.send(a_format(b"waiting") + label)
+    printer.wait(queue=2)
+    printer.faults(tilde_in_data=True)
+    printer.send(label)
+    printer.wait(queue=0)
+    printer.faults(tilde_in_data=False, paused=False)
+    printer.send(a_format(b"waiting") + label)
+    printer.wait(printed=2, queue=0)
+    assert printer.labels() == [a_format(b"waiting"), label]
+
+
+def test_an_injected_end_of_format_really_harms(printer):
+    """A caret ends field data: a recipient named ^XZ~JR, sent unescaped, resets the printer; escaped by
+    ^FH it prints."""
+    printer.faults(paused=True)
+    printer.send(a_format(b"waiting") + a_format(b"^XZ~JR"))
+    printer.wait(queue=0)
+    escaped = b"^XA^FO1,1^FH^FD_5EXZ_7EJR^FS^XZ"
+    printer.faults(paused=False)
+    printer.send(escaped)
+    printer.wait(printed=1)
+    assert printer.labels() == [escaped]
+
+
+# ---------------------------------------------------------------- paper, head
+
+
+def test_paper_out_within_a_batch(printer):
+    """The label cut by the end of the paper is printed again after it returns: none lost, none twice in
+    the tray."""
+    sent = [a_format(b"label %d" % n) for n in range(6)]
+    printer.faults(paper_out_after_labels=3)
+    printer.send(b"".join(sent))
+    state = printer.wait(paper="out", queue=3)
+    assert state["printed"] == 3 and state["cut"] == ["cut-0001.zpl"]
+    assert printer.labels() == sent[:3] and (printer.tray / "cut-0001.zpl").read_bytes() == sent[3]
+    printer.faults(paper_out=False)
+    state = printer.wait(printed=6, queue=0, odometer=6)
+    assert printer.labels() == sent and state["cut"] == ["cut-0001.zpl"]
+
+
+@pytest.mark.parametrize("fault", ["paper_out", "head_open"])
+def test_a_label_cut_under_the_head(printer, fault):
+    """Paper out and head open while a label moves: it doesn't count, and comes out whole once they are
+    mended."""
+    printer.faults(speed_mm_s=1)
+    label = a_format(b"a", b"^PQ2")
+    printer.send(label)
+    printer.wait(printing=True)
+    printer.faults(**{fault: True})
+    state = printer.wait(printing=False)
+    assert state["printed"] == 0 and state["labels_left"] == 2 and state["cut"] == ["cut-0001.zpl"]
+    printer.faults(speed_mm_s=0, **{fault: False})
+    printer.wait(printed=2, queue=0)
+    assert printer.labels() == [label] * 2
+
+
+def test_pause_lets_the_label_under_the_head_out(printer):
+    """A pause takes hold between two labels and cuts none."""
+    printer.faults(speed_mm_s=1)
+    printer.send(a_format(b"a", b"^PQ2"))
+    printer.wait(printing=True)
+    printer.faults(paused=True)
+    printer.faults(speed_mm_s=0)
+    state = printer.wait(printing=False)
+    assert state["printed"] == 1 and state["labels_left"] == 1
+    printer.faults(paused=False)
+    assert printer.wait(printed=2, queue=0)["cut"] == []
+
+
+def test_a_power_cycle_loses_the_buffer_but_not_the_odometer(printer):
+    """POST /reset: connections are reset, queue and partial formats are gone, the odometer stays."""
+    printer.send(a_format(b"a"))
+    printer.wait(printed=1)
+    printer.faults(paper_out=True)
+    with printer.connect() as host:
+        host.sendall(a_format(b"lost") + b"^XA^FDhalf")
+        printer.wait(queue=1, partial=True)
+        assert printer.request("POST", "/reset")[0] == 200
+        with pytest.raises(ConnectionResetError):
+            if not host.recv(10):
+                raise ConnectionResetError
+    printer.faults(paper_out=False)
+    printer.send(a_format(b"b"))
+    printer.wait(printed=2, queue=0, odometer=2, partial=False)
+    assert printer.labels() == [a_format(b"a"), a_format(b"b")]
+
+
+# ---------------------------------------------------------------- the wire
+
+
+def test_half_a_format_stays_until_the_next_begins(printer):
+    """The remainder of a host that died in mid-format is reported until another ^XA, and is never printed."""
+    printer.send(a_format(b"dead")[:30])
+    printer.wait(connections=0, partial=True)
+    with printer.connect() as host:
+        assert ask_status(host)[0][7] == "1"
+        host.sendall(a_format(b"alive"))
+        printer.wait(printed=1)
+        assert ask_status(host)[0][7] == "0"
+    assert printer.labels() == [a_format(b"alive")]
+
+
+def test_a_host_reset_in_mid_format(printer):
+    """A connection that ends by a reset leaves what it had brought: whole formats print, half a one stays."""
+    host = printer.connect()
+    host.sendall(a_format(b"whole") + b"^XA^FDhalf")
+    printer.wait(bytes_received=len(a_format(b"whole")) + 10)
+    host.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    host.close()
+    printer.wait(printed=1, connections=0, partial=True)
+    assert printer.labels() == [a_format(b"whole")]
+
+
+def test_the_buffer_drains_on_after_the_host_is_gone(start):
+    """What was sent before the host died comes out, though it was still in the printer's buffer and the
+    kernel's."""
+    printer = start("--buffer-bytes", "500")
+    printer.faults(drain_delay_s=1000)
+    sent = [a_format(b"label %d" % n) for n in range(40)]
+    printer.send(b"".join(sent))
+    state = printer.wait(connections=1, buffered=500)
+    assert state["printed"] == 0 and state["bytes_received"] < len(b"".join(sent))
+    printer.faults(drain_delay_s=0)
+    printer.wait(printed=40, queue=0, connections=0, bytes_received=len(b"".join(sent)))
+    assert printer.labels() == sent
+
+
+def test_a_full_buffer_stops_the_host(start):
+    """With paper out and the buffer full the printer stops reading, and the host's writes block until it
+    goes on."""
+    printer = start("--buffer-bytes", "100000")
+    printer.faults(paper_out=True)
+    label = a_format(b"x" * 50_000)
+    with printer.connect() as host:
+        host.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        host.setblocking(False)
+        sent = 0
+        stream = label * 100
+        while True:
+            try:
+                sent += host.send(stream[sent:])
+            except BlockingIOError:
+                if printer.state()["buffered"] == 100_000:
+                    break
+        state = printer.state()
+        assert state["bytes_received"] == 100_000 and sent < len(stream)
+        printer.faults(paper_out=False)
+        host.settimeout(PATIENCE_S)
+        host.sendall(stream[sent:])
+        printer.wait(printed=100, queue=0)
+    assert printer.labels() == [label] * 100
+
+
+def test_buffer_full_is_reported(start):
+    """The f flag is up once as many bytes are held as the buffer has, and down when they are printed."""
+    printer = start("--buffer-bytes", "1000")
+    with printer.connect() as host:
+        # Said within a format, as its last bytes: after a full buffer nothing more would be read.
+        host.sendall(b"^XA^FX" + b"x" * 1000 + b"^FS~HS")
+        status = read_until(host, b"1234,0\x03\r\n").split(b",")
+        assert status[5] == b"1" and status[7] == b"1"
+        host.sendall(b"^FDx^FS^XZ")
+        printer.wait(printed=1, queue=0)
+        assert ask_status(host)[0][5] == "0"
+
+
+def test_a_format_longer_than_the_buffer_prints(start):
+    """An empty printer draws a format while it comes in: none is too long for it."""
+    printer = start("--buffer-bytes", "1000")
+    label = a_format(b"x" * 20_000)
+    printer.send(label)
+    printer.wait(printed=1, queue=0)
+    assert printer.labels() == [label]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_dies_after_so_many_bytes(printer, keep):
+    """The connection is reset at exactly that byte; whole formats print, the half one stays or goes as
+    told."""
+    one = a_format(b"one")
+    printer.faults(die_after_bytes=len(one) + 7, keep_partial=keep)
+    with printer.connect() as host:
+        host.sendall(one + a_format(b"two") * 3)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while host.recv(100):
+                pass
+            raise ConnectionResetError
+    state = printer.wait(printed=1, queue=0, connections=0, bytes_received=len(one) + 7, partial=keep)
+    assert state["faults"]["die_after_bytes"] is None and printer.labels() == [one]
+    printer.send(a_format(b"next"))
+    printer.wait(printed=2, partial=False)
+
+
+def test_dies_before_the_first_byte(printer):
+    """A count of nought resets the connection as soon as a byte arrives, taking none; the next host is
+    served."""
+    mended = printer.faults()
+    printer.faults(die_after_bytes=0)
+    printer.send(a_format(b"x"))
+    state = printer.wait(connections=0, faults=mended)
+    assert state["bytes_received"] == 0 and state["partial"] is False
+    printer.send(a_format(b"y"))
+    printer.wait(printed=1)
+
+
+def test_exits_after_so_many_bytes(start):
+    """The program kills itself at that byte, without a word; what came out before stays."""
+    printer = start()
+    printer.send(a_format(b"a"))
+    printer.wait(printed=1)
+    printer.faults(exit_after_bytes=20)
+    with printer.connect() as host:
+        host.sendall(a_format(b"b"))
+        assert printer.program.wait(PATIENCE_S) == -signal.SIGKILL
+    assert printer.labels() == [a_format(b"a")]
+    assert start().state()["odometer"] == 1
+
+
+def test_refuses_connections_and_keeps_its_port(printer):
+    """A printer that is off refuses at once; on again, it is at the same port; hosts connected before
+    stay."""
+    with printer.connect() as host:
+        assert ask(host, ODOMETER) == b"0"
+        printer.faults(refuse_connections=True)
+        with pytest.raises(ConnectionRefusedError):
+            printer.connect()
+        assert ask(host, ODOMETER) == b"0"
+        printer.faults(refuse_connections=False)
+        with printer.connect() as another:
+            assert ask(another, ODOMETER) == b"0"
+
+
+def test_accepts_and_never_reads(printer):
+    """Connections are taken, bytes are not; once they are, everything comes out."""
+    printer.faults(accept_never_read=True)
+    with printer.connect() as host:
+        host.sendall(a_format(b"x"))
+        assert printer.wait(connections=1)["bytes_received"] == 0
+        printer.faults(accept_never_read=False)
+        printer.wait(printed=1)
+
+
+def test_a_slow_link_reads_in_small_pieces(start):
+    """A limited link takes a format bit by bit; set free, it takes the rest at once."""
+    printer = start("--bytes-per-s", "40")
+    label = a_format(b"x" * 10_000)
+    with printer.connect() as host:
+        host.sendall(label)
+        printer.wait(partial=True)
+        assert printer.state()["bytes_received"] < len(label)
+        printer.faults(bytes_per_s=None)
+        printer.wait(printed=1)
+    assert printer.labels() == [label]
+
+
+def test_a_host_that_comes_back_hears_of_its_former_bytes(start):
+    """Bytes are read in order of arrival: a new connection's status never overlooks what an older one
+    still brings."""
+    printer = start("--bytes-per-s", "4000")
+    printer.faults(paused=True)
+    printer.send(a_format(b"x" * 500))
+    with printer.connect() as host:
+        status = ask_status(host)
+        assert status[0][4] == "001" and status[0][7] == "0"
+
+
+def test_warm_up_delays_the_first_label(start, tmp_path):
+    """A cold printer takes formats, says that they wait, and prints them once it is warm."""
+    cold = start("--warm-up-s", "1000")
+    with cold.connect() as host:
+        host.sendall(a_format(b"x"))
+        assert ask_status(host)[0][4] == "001"
+    assert cold.wait(connections=0)["printed"] == 0
+    soon_warm = start("--warm-up-s", "0.1", tray=tmp_path / "other")
+    soon_warm.send(a_format(b"x"))
+    soon_warm.wait(printed=1, queue=0)
+
+
+# ---------------------------------------------------------------- the control port
+
+
+def test_labels_over_http(printer):
+    """The tray can be listed and read over the control port, and nothing outside of it."""
+    printer.send(a_format(b"a") + a_format(b"b"))
+    printer.wait(printed=2)
+    assert json.loads(printer.request("GET", "/labels")[1]) == ["000001-1.zpl", "000002-2.zpl"]
+    assert printer.request("GET", "/labels/000002-2.zpl") == (200, a_format(b"b"))
+    for path in (
+        "/labels/000009-9.zpl",
+        "/labels/odometer",
+        "/labels/../odometer",
+        "/labels/%2e%2e%2fx.zpl",
+        "/x",
+    ):
+        assert printer.request("GET", path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("faults", "field"),
+    [
+        ({"no_such_fault": True}, "no_such_fault"),
+        ({"paper_out": 1}, "paper_out"),
+        ({"silent": None}, "silent"),
+        ({"die_after_bytes": -1}, "die_after_bytes"),
+        ({"die_after_bytes": True}, "die_after_bytes"),
+        ({"exit_after_bytes": 1.5}, "exit_after_bytes"),
+        ({"bytes_per_s": 0}, "bytes_per_s"),
+        ({"speed_mm_s": "fast"}, "speed_mm_s"),
+        ({"speed_mm_s": None}, "speed_mm_s"),
+        ({"drain_delay_s": float("inf")}, "drain_delay_s"),
+        ({"paper_out": True, "head_open": "yes"}, "head_open"),
+        ([], "body"),
+        (None, "body"),
+    ],
+)
+def test_a_bad_fault_changes_nothing(printer, faults, field):
+    """A request with anything wrong in it is answered with 400 and the field's name, and none of it holds."""
+    before = printer.state()["faults"]
+    status, answer = printer.request("POST", "/faults", json.dumps(faults))
+    assert (status, json.loads(answer)["field"]) == (400, field)
+    assert printer.state()["faults"] == before
+
+
+def test_bodies_that_are_not_json(printer):
+    """Broken, endless and missing bodies are answered with 400."""
+    assert printer.request("POST", "/faults", b"{")[0] == 400
+    assert printer.request("POST", "/faults", b"[" * 50_000)[0] == 400
+    assert printer.request("POST", "/faults", b"", {"Content-Length": "99999999"})[0] == 400
+    assert printer.request("POST", "/faults", b"", {"Content-Length": "x"})[0] == 400
+
+
+def test_control_answers_only_to_loopback_names(printer):
+    """A web page can't reach the control port through a host name of its own."""
+    assert printer.request("GET", "/state", headers={"Host": "printer.example"})[0] == 403
+    assert printer.request("POST", "/faults", b"{}", {"Host": "127.0.0.1.example"})[0] == 403
+    assert printer.request("GET", "/state", headers={"Host": f"localhost:{printer.control_port}"})[0] == 200
