@@ -35,9 +35,10 @@ class Run:
 
 @dataclass(frozen=True)
 class TextMark:
-    """One line of text, already broken, aligned, sized. ``x``/``y`` is the top left of its line box before rotation about it.
+    """One line of text, already broken, aligned, sized. ``x``/``y``/``width``/``height`` is its line box as it lies on the page.
 
-    ``size`` is the em in dots, ``baseline`` the distance from y down to the baseline, ``width``/``height`` the line box.
+    ``size`` is the em in dots, ``baseline`` the distance from the line box's top down to the baseline. With a rotation the
+    line is set upright in a box of the swapped sides (90, 270), which is turned clockwise into the page's box.
     ``text`` is the exact text of the line; ``runs`` split it by font face; ``missing`` are characters no face has
     (drawn as a visible box, and reported in the page's warnings). ``inverse`` is white on black.
     """

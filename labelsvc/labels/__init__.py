@@ -1,0 +1,46 @@
+"""Labels: a template and data become a Page of marks. Pure: no files but templates and fonts, no state.
+
+Hides CNPL, fonts, line breaking and symbols. ``compose(parse(text), data, dpi)`` is the whole of it; ``fonts`` and
+``symbols`` are for the printer languages, which draw the same characters and bars.
+"""
+
+from labelsvc.labels import fonts, symbols
+from labelsvc.labels.layout import compose
+from labelsvc.labels.page import (
+    DOTS_PER_MM,
+    BarMark,
+    ImageMark,
+    LineMark,
+    Mark,
+    MatrixMark,
+    Media,
+    Page,
+    PageWarning,
+    RectMark,
+    Rotation,
+    Run,
+    TextMark,
+)
+from labelsvc.labels.template import StandardTemplates, Template, parse
+
+__all__ = [
+    "DOTS_PER_MM",
+    "BarMark",
+    "ImageMark",
+    "LineMark",
+    "Mark",
+    "MatrixMark",
+    "Media",
+    "Page",
+    "PageWarning",
+    "RectMark",
+    "Rotation",
+    "Run",
+    "StandardTemplates",
+    "Template",
+    "TextMark",
+    "compose",
+    "fonts",
+    "parse",
+    "symbols",
+]

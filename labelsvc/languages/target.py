@@ -1,0 +1,39 @@
+"""What bytes are wanted for, and what a printer language is: the two nouns of this room.
+
+Hides nothing: it stands apart so that each language can import it without importing the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from labelsvc.labels import Page
+
+
+@dataclass(frozen=True)
+class Target:
+    """The printer (or reader) that the bytes are for.
+
+    ``darkness`` is the language's own scale (ZPL: 0 to 30), ``speed`` inches a second; None leaves the printer's setting.
+    ``offset_x`` and ``offset_y`` move the print right and down, in dots, to correct a printer whose paper sits askew;
+    languages that no printer speaks (PDF, PNG) take no notice of these four.
+    """
+
+    language: str
+    dpi: int = 203
+    darkness: int | None = None
+    speed: int | None = None
+    offset_x: int = 0
+    offset_y: int = 0
+
+
+class Language(Protocol):
+    """A printer language: one module of this room, listed in ``LANGUAGES``. 打印语言"""
+
+    name: str
+    media_type: str
+
+    def encode(self, page: Page, target: Target, title: str = "") -> bytes:
+        """The bytes that make one copy of the page; the same page and target give the same bytes."""
+        ...

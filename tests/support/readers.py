@@ -1,0 +1,151 @@
+"""Readers that this project did not write: they draw, decode and read what its languages produced.
+
+Hides how each is called (zplkit, zpl-renderer-js through node, pypdfium2, zxing-cpp, RapidOCR) and that some may be missing.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+#: The renderer's remark that its font is not the printer's to the last dot: no fault of the ZPL.
+_FONT_REMARK = "Resident fonts use captured bitmap strikes"
+_NODE = Path(__file__).parent / "node"
+
+
+def zpl_to_image(
+    zpl: bytes, size: tuple[int, int], dpi: int = 203, profile: str = "specification"
+) -> Image.Image:
+    """The one label of a ZPL stream drawn by zplkit, black on white; ``size`` in dots.
+
+    Strict: a command or parameter that it doesn't know raises ValueError, and so does any warning but the one on its fonts.
+    ``profile`` may also be ``zd621``, which follows that printer's firmware.
+    """
+    import zplkit
+
+    options = zplkit.Options(profile=profile, width=size[0], height=size[1], dpi=dpi)
+    document = zplkit.render(zpl, options)
+    warnings = [warning for warning in document.warnings if not warning.startswith(_FONT_REMARK)]
+    if warnings:
+        raise ValueError(f"zplkit warns: {warnings}")
+    if len(document.labels) != 1:
+        raise ValueError(f"the stream holds {len(document.labels)} labels")
+    drawn = document.labels[0].rasterize()
+    return Image.frombytes("L", (drawn.width, drawn.height), drawn.pixels)
+
+
+def missing_js() -> str | None:
+    """Why zpl-renderer-js can't be used here; None if it can."""
+    if shutil.which("node") is None:
+        return "node is not installed"
+    if not (_NODE / "node_modules" / "zpl-renderer-js").is_dir():
+        return "zpl-renderer-js is not installed: run npm ci in tests/support/node"
+    return None
+
+
+def zpl_to_image_js(
+    zpl: bytes, size: tuple[int, int], dpi: int = 203
+) -> tuple[Image.Image | None, str | None]:
+    """(the label drawn by zpl-renderer-js, None), or (None, the reason) if node or the package is missing.
+
+    ``size`` is in dots. ValueError if it refuses the ZPL.
+    """
+    reason = missing_js()
+    if reason:
+        return None, reason
+    # The size is given in mm at a whole number of dots a mm; only the dots that come out matter.
+    per_mm = {203: 8, 300: 12, 600: 24}[dpi]
+    drawn = subprocess.run(
+        ["node", str(_NODE / "draw.cjs"), str(size[0] / per_mm), str(size[1] / per_mm), str(per_mm)],
+        input=zpl,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if drawn.returncode:
+        raise ValueError(f"zpl-renderer-js refuses: {drawn.stderr.decode(errors='replace')[-300:]}")
+    picture = Image.open(io.BytesIO(drawn.stdout)).convert("RGBA")
+    paper = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(paper, picture).convert("L"), None
+
+
+def pdf_to_image(pdf: bytes, dpi: float = 203.2) -> Image.Image:
+    """The first page of a PDF drawn by PDFium, in grey."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        return document[0].render(scale=dpi / 72, grayscale=True).to_pil()
+    finally:
+        document.close()
+
+
+def pdf_text(pdf: bytes) -> str:
+    """The text of a PDF's first page as PDFium extracts it, lines ended by ``\\n``."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        return document[0].get_textpage().get_text_range().replace("\r\n", "\n")
+    finally:
+        document.close()
+
+
+def pdf_size(pdf: bytes) -> tuple[float, float]:
+    """(width, height) of a PDF's first page in points, as written in the file."""
+    import pypdf
+
+    box = pypdf.PdfReader(io.BytesIO(pdf)).pages[0].mediabox
+    return float(box.width), float(box.height)
+
+
+def decode(image: Image.Image) -> list[tuple[str, str]]:
+    """(format, text) of every barcode that zxing-cpp finds, such as ``("Code 128", "YT0012345678901")``."""
+    import zxingcpp
+
+    return [(str(found.format), found.text) for found in zxingcpp.read_barcodes(image.convert("L"))]
+
+
+def ocr(image: Image.Image, box: tuple[int, int, int, int] | None = None) -> str:
+    """What RapidOCR reads in a box (left, top, right, bottom) of a picture, line after line, joined without spaces."""
+    import numpy
+
+    piece = image.convert("L").crop(box) if box else image.convert("L")
+    # White all round and twice the size: the detector wants air, and letters of more than ten dots.
+    framed = Image.new("L", (piece.width + 40, piece.height + 40), 255)
+    framed.paste(piece, (20, 20))
+    framed = framed.resize((framed.width * 2, framed.height * 2), Image.Resampling.LANCZOS)
+    found = _ocr()(numpy.asarray(framed.convert("RGB")))
+    if found.txts is None:
+        return ""
+    # From the top down, and within a line from the left: boxes whose middles differ by less than half a height are one line.
+    pieces = sorted(
+        (
+            ((corners[0][1] + corners[2][1]) / 2, corners[0][0], corners[2][1] - corners[0][1], text)
+            for corners, text in zip(found.boxes, found.txts, strict=True)
+        ),
+        key=lambda each: each[0],
+    )
+    lines: list[list[tuple[float, float, float, str]]] = []
+    for each in pieces:
+        if lines and each[0] - lines[-1][0][0] < lines[-1][0][2] / 2:
+            lines[-1].append(each)
+        else:
+            lines.append([each])
+    return "".join(text for line in lines for *_, text in sorted(line, key=lambda each: each[1]))
+
+
+@cache
+def _ocr():
+    from rapidocr import RapidOCR
+
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    engine = RapidOCR(params={"Global.log_level": "error"})
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    return engine
