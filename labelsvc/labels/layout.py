@@ -36,7 +36,7 @@ from labelsvc.labels.page import (
     Rotation,
     TextMark,
 )
-from labelsvc.labels.template import MM_PER_PT, Element, Stroke, Style, Template
+from labelsvc.labels.template import MM_PER_PT, Element, Stroke, Style, Template, points
 
 #: Narrowest modules that scanners read from thermal paper, in mm, as whole dots: 2, 3 and 6 (Code 128), 3, 4 and 9 (QR)
 #: at 203, 300 and 600 dpi.
@@ -126,8 +126,8 @@ class _Composer:
     def dots(self, mm: float) -> int:
         return math.floor(mm * self.scale + 0.5)
 
-    def thickness(self, points: float) -> int:
-        return max(1, self.dots(points * MM_PER_PT)) if points > 0 else 0
+    def thickness(self, width_pt: float) -> int:
+        return max(1, self.dots(width_pt * MM_PER_PT)) if width_pt > 0 else 0
 
     def box(self, area: Area) -> Box:
         return Box(
@@ -253,7 +253,7 @@ class _Composer:
             self.marks.append(RectMark(box.left, box.top, box.width, box.height, 0, fill=True, source=source))
 
     def border(self, element: Element, style: Style, box: Box) -> None:
-        sides = [self.thickness(points) for points in style.border_pt]
+        sides = [self.thickness(width_pt) for width_pt in style.border_pt]
         if not any(sides):
             return
         clipped = self.clipped(box)
@@ -368,8 +368,8 @@ class _Composer:
             size = max(1, self.dots(style.font_size_pt * MM_PER_PT))
             least = size
             if smallest is not None:
-                points = element.checked("minFontSize", smallest, float)
-                least = min(size, max(1, self.dots(points * MM_PER_PT)))
+                least_pt = element.checked("minFontSize", smallest, points)
+                least = min(size, max(1, self.dots(least_pt * MM_PER_PT)))
             fitted = setter.fit(value, size, least)
         if not fitted.fits:
             if required:

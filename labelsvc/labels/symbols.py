@@ -118,8 +118,7 @@ def _patterns() -> tuple[tuple[int, ...], ...]:
     """Bar and space widths of each symbol value, read from python-barcode's module strings."""
     from itertools import groupby
 
-    # The package has no types.
-    from barcode.charsets import code128 as table  # type: ignore[import-untyped]
+    from barcode.charsets import code128 as table
 
     return tuple(tuple(len(list(run)) for _, run in groupby(code)) for code in table.CODES)
 

@@ -114,7 +114,7 @@ class Element:
             return found
         if isinstance(found, bool):
             return "true" if found else "false"
-        if isinstance(found, int):
+        if isinstance(found, int) and abs(found) < 10**100:  # Python refuses to write out far larger ones
             return str(found)
         if isinstance(found, float):
             return str(int(found)) if found.is_integer() else repr(found)
@@ -232,7 +232,8 @@ def _size(text: str) -> float:
     return length
 
 
-def _points(text: str) -> float:
+def points(text: str) -> float:
+    """A size in pt, also where it is written in mm; ValueError with the reason."""
     number, unit = _measure(text)
     if number < 0:
         raise ValueError("is negative")
@@ -244,10 +245,10 @@ def _points(text: str) -> float:
 def _font_size(text: str) -> float | None:
     if text.strip() == "auto":
         return None
-    points = _points(text)
-    if not 1 <= points <= 500:
+    size = points(text)
+    if not 1 <= size <= 500:
         raise ValueError("is not between 1 and 500 pt")
-    return points
+    return size
 
 
 def _flag(text: str) -> bool:
@@ -305,7 +306,7 @@ def _is_dark(text: str) -> bool:
 
 
 def _border(text: str) -> tuple[float, float, float, float]:
-    widths = [_points(part) for part in text.split()]
+    widths = [points(part) for part in text.split()]
     if not 1 <= len(widths) <= 4:
         raise ValueError("takes one to four widths")
     top = widths[0]
@@ -364,7 +365,7 @@ _STYLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "padding": ("", _only("0", "0mm", "0 0", "0 0 0 0")),
     "borderWidth": ("border_pt", _border),
     "borderStyle": ("border_stroke", _STROKES),
-    "lineWidth": ("line_pt", _points),
+    "lineWidth": ("line_pt", points),
     "lineType": ("line_stroke", _STROKES),
     "hideText": ("hide_text", _flag),
 }
@@ -390,7 +391,7 @@ _ATTRIBUTES: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
 }
 _OWN_ATTRIBUTES: Mapping[str, Callable[[str], Any]] = {
     "required": _flag,
-    "minFontSize": _points,
+    "minFontSize": points,
     "name": _anything,
     "hideEmpty": _flag,
     "trim": _flag,

@@ -14,14 +14,6 @@ HEAD = "0001"
 
 def upgrade(database: Database) -> None:
     """Run every revision that the database lacks, each in one transaction."""
-    if not list(Path(__file__).parent.glob("versions/*.py")):  # TEMPORARY until the first revision is written
-        import sqlalchemy as sa
-
-        from labelsvc.db import metadata
-
-        sa.Table("alembic_version", metadata, sa.Column("version_num", sa.String(32)), extend_existing=True)
-        metadata.create_all(database.engine)
-        return
     from alembic import command
     from alembic.config import Config
 

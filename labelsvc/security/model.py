@@ -44,6 +44,8 @@ class Right(StrEnum):
     MANAGE_ORDERS = "orders.manage"
     READ_ORDERS = "orders.read"
     SEE_CLEAR_DATA = "personal.see"
+    #: Of another store's orders (D7): no role has it, only the person who can read the key file anyway.
+    SEE_OTHERS_DATA = "personal.see_others"
 
 
 _READ = frozenset(right for right in Right if right.value.endswith(".read"))
@@ -51,7 +53,7 @@ _DAILY = _READ | {Right.PRINT, Right.ISSUE_WAYBILLS, Right.MANAGE_ORDERS, Right.
 
 #: What each role may do (R1).
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.OWNER: frozenset(Right),
+    Role.OWNER: frozenset(Right) - {Right.SEE_OTHERS_DATA},
     Role.CLERK: frozenset(_DAILY | {Right.MANAGE_SUBSCRIPTIONS}),
     Role.FINANCE: frozenset({Right.READ_ORDERS, Right.READ_WAYBILLS, Right.READ_SUBSCRIPTIONS}),
     Role.PACKER: frozenset(

@@ -91,11 +91,11 @@ def test_a_write_waits_for_the_write_before_it(database: Database):
 
 def test_the_schema_is_at_its_head_and_has_no_drift(database: Database):
     """Migrating an empty file gives exactly the tables that the rooms declare, and the constant HEAD is the newest."""
-    import labelsvc.daemon  # every room's tables
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    import labelsvc.daemon  # every room's tables
     from labelsvc import migrations
     from labelsvc.db import metadata
 

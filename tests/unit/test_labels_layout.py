@@ -190,7 +190,7 @@ def test_a_foreign_text_that_does_not_fit_is_drawn_and_reported():
 
 def test_a_text_with_a_minimum_shrinks_and_then_is_cut():
     """First smaller, down to the minimum; then an ellipsis and a warning, never in silence."""
-    inner = '<text labelsvc:minFontSize="6" left="1" top="1" width="20" height="4" value="<%= _data.x %>" style="fontSize:10"/>'
+    inner = '<text labelsvc:minFontSize="6pt" left="1" top="1" width="20" height="4" value="<%= _data.x %>" style="fontSize:10"/>'
     small = page(inner, {"x": "浙江省杭州市"})
     assert codes(small) == []
     assert 17 <= small.marks[0].size < 28

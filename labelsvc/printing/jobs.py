@@ -1,0 +1,626 @@
+"""Print jobs: submit, look, wait, hold, cancel, resolve, reprint, open as PDF; never a byte on a wire.
+
+Hides validation, idempotency and the check that renders every document before anything is stored. Sending is the spooler's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labelsvc.db import Database
+from labelsvc.errors import Conflict, FieldError, Gone, Invalid, KeyReused, NotFound, Refused, TemplateError
+from labelsvc.labels import Page, StandardTemplates
+from labelsvc.languages import Target, encode
+from labelsvc.log import get_logger
+from labelsvc.printing import journal
+from labelsvc.printing.model import (
+    LANES,
+    ON_PAPER,
+    SETTLED,
+    Change,
+    DocumentRequest,
+    JobState,
+    Label,
+    LabelState,
+    Printer,
+    PrintJob,
+    PrintRequest,
+    Turn,
+)
+from labelsvc.printing.printers import Printers
+from labelsvc.printing.rendering import Rendering
+from labelsvc.printing.wakeups import Wakeups
+from labelsvc.security import Actor, Right, Sealer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = get_logger("printing")
+
+MAX_DOCUMENTS = 100
+MAX_COPIES = 50
+MAX_DATA_BYTES = 256 * 1024
+MAX_DEPTH = 16
+#: Control, format, surrogate, private and unassigned characters, line and paragraph separators.
+_UNPRINTABLE = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
+_POLL_S = 0.1  # how soon an outcome is seen that another process wrote
+
+
+class PrintJobs:
+    """The jobs of all stores, seen by one actor at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        printers: Printers,
+        templates: StandardTemplates,
+        wakeups: Wakeups | None = None,
+    ) -> None:
+        self._database = database
+        self._printers = printers
+        self.wakeups = wakeups or printers.wakeups
+        self.rendering = Rendering(templates)
+
+    # ------------------------------------------------------------ taking jobs
+
+    def submit(self, actor: Actor, request: PrintRequest) -> PrintJob:
+        """Store a job durably; the answer's ``warnings`` say what a person should know of its pages.
+
+        The same key with the same content answers the same job, however often and however many at once. Raises
+        Invalid naming every wrong field, TemplateError, KeyReused, and Refused ``label.blocked`` for a blocked subject.
+        """
+        actor.require(Right.PRINT)
+        _validate(request)
+        fingerprint = self._fingerprint("print job", _canonical(request))
+        known = self._known(actor, request.key, fingerprint)
+        if known is not None:
+            return known
+        printer = self._printers.for_request(actor, request.printer)
+        checked = [
+            self._checked(printer, document, f"documents[{number}]")
+            for number, document in enumerate(request.documents)
+        ]
+        job = journal.NewJob(
+            store_id=actor.store_id,
+            printer_id=printer.id,
+            key=request.key,
+            fingerprint=fingerprint,
+            lane=request.lane,
+            hold=request.hold,
+            origin=request.origin,
+            created_by=actor.user_id,
+            reason="",
+            documents=[each.document for each in checked],
+        )
+        return self._store(actor, printer, job, [each.data for each in checked])
+
+    def reprint(
+        self, actor: Actor, label_id: str, reason: str, key: str, printer: str | None = None
+    ) -> PrintJob:
+        """Print once more a label that came out, with its count and the mark 补打 第N次 on it (W8).
+
+        Raises Invalid (``reason`` is required, 1 to 200 characters), KeyReused, Refused ``label.blocked``, and Conflict
+        ``label.uncertain`` (answer that first) or ``label.not_printed``.
+        """
+        actor.require(Right.PRINT)
+        faults = [*_text_faults("reason", reason, 1, 200), *_text_faults("key", key, 1, 200)]
+        if isinstance(reason, str) and not reason.strip():
+            faults = [FieldError("reason", "must say why")]
+        if faults:
+            raise Invalid("the reprint is wrong", code="reprint.invalid", errors=faults)
+        fingerprint = self._fingerprint("reprint", [label_id, reason, printer])
+        while True:
+            known = self._known(actor, key, fingerprint)
+            if known is not None:
+                return known
+            with self._database.reading() as connection:
+                first = _label(connection, actor, label_id)
+                _require_on_paper(first)
+                stored = journal.document_of(connection, label_id)
+                count = journal.reprints(connection, first) + 1
+                place = journal.printer_of_label(connection, first)
+            if printer is not None:
+                place = self._printers.for_request(actor, printer)
+            data = {**stored.data, "reprint": {"mark": f"补打 第{count}次"}}
+            checked = self._checked(
+                place,
+                DocumentRequest(
+                    template=stored.template,
+                    template_text=stored.template_text,
+                    data=data,
+                    subject=stored.subject,
+                    title=stored.title,
+                    private=stored.private,
+                ),
+                "label",
+                reprint_of=first.reprint_of or first.id,
+                reprint_count=count,
+            )
+            job = journal.NewJob(
+                store_id=actor.store_id,
+                printer_id=place.id,
+                key=key,
+                fingerprint=fingerprint,
+                lane=first.lane,
+                hold=False,
+                origin="reprint",
+                created_by=actor.user_id,
+                reason=reason,
+                documents=[checked.document],
+            )
+
+            def still_this_count(connection: Connection, first: Label = first, count: int = count) -> bool:
+                _require_on_paper(_label(connection, actor, first.id))
+                return journal.reprints(connection, first) + 1 == count
+
+            try:
+                return self._store(actor, place, job, [checked.data], still_this_count)
+            except _Overtaken:  # another reprint took this count, and it stands on the label
+                continue
+
+    # ------------------------------------------------------------ looking
+
+    def get(self, actor: Actor, job_id: str) -> PrintJob:
+        """One job. Raises NotFound."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            return _job(connection, actor, job_id)
+
+    def label(self, actor: Actor, label_id: str) -> Label:
+        """One label. Raises NotFound."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            return _label(connection, actor, label_id)
+
+    def labels(self, actor: Actor, subject: str) -> list[Label]:
+        """The store's labels of a subject, oldest first."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            return journal.labels_of_subject(connection, actor.store_id, subject)
+
+    def history(self, actor: Actor, job_id: str) -> list[Change]:
+        """Every step of a job's labels, in order (P9). Raises NotFound."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            _job(connection, actor, job_id)
+            return journal.history(connection, actor.store_id, job_id)
+
+    def changes(self, after: int, limit: int = 100) -> list[Change]:
+        """The feed of all stores from number ``after`` (not included) on, for rooms above that keep a cursor."""
+        with self._database.reading() as connection:
+            return journal.changes_after(connection, after, limit)
+
+    def wait(self, actor: Actor, job_id: str, timeout_s: float) -> PrintJob:
+        """The job once all its labels are settled (an uncertain one is), or as it is after ``timeout_s``."""
+        actor.require(Right.READ_JOBS)
+        end = time.monotonic() + timeout_s
+        with self._database.reading() as connection:
+            _job(connection, actor, job_id)
+        while True:
+            turn = self.wakeups.turn
+            with self._database.reading() as connection:
+                if journal.job_states(connection, job_id) <= SETTLED or time.monotonic() >= end:
+                    return _job(connection, actor, job_id)
+            self.wakeups.wait_for_change(turn, min(_POLL_S, max(0.0, end - time.monotonic())))
+
+    def page(self, actor: Actor, label_id: str) -> Page:
+        """The label as a Page, to look at: marks nothing, counts nothing. Shows clear data, so it needs the right (D7)."""
+        actor.require(Right.READ_JOBS)
+        actor.require(Right.SEE_CLEAR_DATA)
+        with self._database.reading() as connection:
+            label = _label(connection, actor, label_id)
+            document = journal.document_of(connection, label_id)
+            printer = journal.printer_of_label(connection, label)
+        if document.private:
+            actor.require(Right.SEE_OTHERS_DATA)
+        return self.rendering.page_of(document, printer, self._printers.profile(printer))
+
+    def preview(self, actor: Actor, label_id: str) -> bytes:
+        """``page`` as PNG. There is no preview as PDF: opening that is a print (P6)."""
+        page = self.page(actor, label_id)
+        return encode(page, Target("png", page.dpi))
+
+    # ------------------------------------------------------------ what a person decides
+
+    def hold(self, actor: Actor, job_id: str) -> PrintJob:
+        """Keep a job's queued labels back; their place in the queue stays. Raises Conflict if none is queued."""
+        return self._move(actor, job_id, {LabelState.QUEUED}, LabelState.HELD)
+
+    def release(self, actor: Actor, job_id: str) -> PrintJob:
+        """Let a job's held labels go. Raises Conflict if none is held."""
+        return self._move(actor, job_id, {LabelState.HELD}, LabelState.QUEUED)
+
+    def cancel(self, actor: Actor, job_id: str) -> PrintJob:
+        """Cancel a job's queued and held labels; the answer's labels show which were, and which were too late.
+
+        Twice is harmless. Raises Conflict if no label could be cancelled.
+        """
+        return self._move(actor, job_id, {LabelState.QUEUED, LabelState.HELD}, LabelState.CANCELLED)
+
+    def resolve(self, actor: Actor, label_id: str, came_out: bool) -> Label:
+        """A person looked at the printer: an uncertain label is printed, or goes next on its printer.
+
+        Raises Conflict ``label.step`` if the label isn't uncertain (any more).
+        """
+        actor.require(Right.PRINT)
+        if not isinstance(came_out, bool):
+            raise Invalid("must be true or false", field="came_out")
+        now = self._database.now()
+        with self._database.transaction() as connection:
+            label = _label(connection, actor, label_id)
+            if label.state is not LabelState.UNCERTAIN:
+                raise Conflict(
+                    f"the label is {label.state.value}, not uncertain",
+                    code="label.step",
+                    state=label.state.value,
+                )
+            if came_out:
+                label = journal.step(
+                    connection, label_id, LabelState.PRINTED, now, actor=actor.user_id, reason="came out"
+                )
+            else:
+                label = journal.step(
+                    connection,
+                    label_id,
+                    LabelState.QUEUED,
+                    now,
+                    actor=actor.user_id,
+                    reason="did not come out",
+                    place=0,
+                    counter_before=None,
+                )
+        log.info("print.resolved", label=label_id, job=label.job_id, came_out=came_out)
+        self._tell(label.printer_id)
+        return label
+
+    def block(self, subject: str, reason: str) -> None:
+        """Keep a subject's labels from coming out (P10): the claim that commits ``sending`` looks at this.
+
+        Labels already queued stay so until their turn comes, which cancels them with this reason.
+        """
+        with self._database.transaction() as connection:
+            journal.set_block(connection, subject, reason, self._database.now())
+
+    def unblock(self, subject: str) -> None:
+        """Lift a block; harmless if there is none."""
+        with self._database.transaction() as connection:
+            journal.clear_block(connection, subject)
+
+    def open_pdf(self, actor: Actor, label_id: str) -> bytes:
+        """The label as a PDF of exactly its size, once: this is its print (P6), with the spooler's own steps.
+
+        Raises Gone ``pdf.opened`` the second time (a reprint is the way), Refused ``label.blocked``, and Conflict if the
+        label is held, cancelled, or not for the built-in printer.
+        """
+        actor.require(Right.PRINT)
+        with self._database.reading() as connection:
+            label = _label(connection, actor, label_id)
+            printer = journal.printer_of_label(connection, label)
+            _require_openable(label, printer)
+            turn = Turn(label, journal.document_of(connection, label_id))
+        data = self.rendering.bytes_for(turn.document, printer, self._printers.profile(printer))
+        with self._database.transaction() as connection:
+            claimed = journal.claim(connection, label_id, data, None, self._database.now(), actor.user_id)
+        self.wakeups.tell_change()
+        if claimed is None:
+            with self._database.reading() as connection:
+                label = _label(connection, actor, label_id)
+                if label.state is LabelState.CANCELLED:
+                    raise Refused("the label is blocked", code="label.blocked", reason=label.reason)
+                _require_openable(label, printer)
+            raise Conflict("the printer is paused", code="printer.paused")
+        with self._database.transaction() as connection:
+            journal.step(
+                connection,
+                label_id,
+                LabelState.SENT,
+                self._database.now(),
+                actor=actor.user_id,
+                reason="opened in the browser",
+            )
+        log.info("print.opened", label=label_id, job=label.job_id)
+        self.wakeups.tell_change()
+        return data
+
+    # ------------------------------------------------------------ inside
+
+    def _known(self, actor: Actor, key: str, fingerprint: str) -> PrintJob | None:
+        with self._database.reading() as connection:
+            found = journal.find_job_by_key(connection, actor.store_id, key)
+        if found is None:
+            return None
+        job, stored = found
+        if stored != fingerprint:
+            raise KeyReused("this key was used for another request", field="key")
+        return job
+
+    def _fingerprint(self, purpose: str, content: Any) -> str:
+        sealer = self._database.engine.dialect.labelsvc_sealer  # type: ignore[attr-defined]
+        assert isinstance(sealer, Sealer)
+        return sealer.fingerprint(
+            purpose, json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        )
+
+    def _checked(
+        self,
+        printer: Printer,
+        document: DocumentRequest,
+        field: str,
+        reprint_of: str | None = None,
+        reprint_count: int = 0,
+    ) -> _Checked:
+        """Render once, so that a fault reaches the person who can mend it; faults name the document's field."""
+        profile = self._printers.profile(printer)
+        try:
+            template = self.rendering.template(document.template, document.template_text)
+            page, data = self.rendering.check(template, document.data, document.title, printer, profile)
+        except NotFound as fault:
+            raise Invalid("no such template", code=fault.code, field=f"{field}.template") from None
+        except TemplateError as fault:
+            raise TemplateError(
+                fault.detail, code=fault.code, field=f"{field}.template", **fault.facts
+            ) from None
+        return _Checked(
+            journal.NewDocument(
+                template=document.template,
+                template_text=template.text,
+                data=_plain(document.data),
+                title=document.title,
+                subject=document.subject,
+                copies=document.copies,
+                group=document.group,
+                private=document.private,
+                warnings=[
+                    {"code": warning.code, "detail": warning.detail, "source": warning.source}
+                    for warning in page.warnings
+                ],
+                reprint_of=reprint_of,
+                reprint_count=reprint_count,
+            ),
+            data,
+        )
+
+    def _store(
+        self,
+        actor: Actor,
+        printer: Printer,
+        job: journal.NewJob,
+        rendered: list[bytes],
+        still_true: Callable[[Connection], bool] = lambda _: True,
+    ) -> PrintJob:
+        """One transaction; the job that the store has under this key, whoever of racing twins stored it."""
+        try:
+            with self._database.transaction() as connection:
+                if not still_true(connection):
+                    raise _Overtaken
+                for number, document in enumerate(job.documents):
+                    blocked = journal.block_on(connection, document.subject)
+                    if blocked is not None:
+                        raise Refused(
+                            "the label is blocked", code="label.blocked", reason=blocked, document=number
+                        )
+                job_id, document_ids = journal.insert_job(connection, job, self._database.now())
+        except journal.KeyTaken:
+            known = self._known(actor, job.key, job.fingerprint)
+            if known is None:
+                raise Conflict("the job can't be stored") from None
+            return known
+        profile = self._printers.profile(printer)
+        for document_id, data in zip(document_ids, rendered, strict=True):
+            self.rendering.remember(document_id, printer, profile, data)
+        log.info("print.accepted", job=job_id, printer=printer.id, count=len(document_ids))
+        self._tell(printer.id)
+        with self._database.reading() as connection:
+            return _job(connection, actor, job_id)
+
+    def _move(self, actor: Actor, job_id: str, before: set[LabelState], after: LabelState) -> PrintJob:
+        actor.require(Right.PRINT)
+        now = self._database.now()
+        with self._database.transaction() as connection:
+            job = _job(connection, actor, job_id)
+            moving = [label for label in job.labels if label.state in before]
+            for label in moving:
+                journal.step(connection, label.id, after, now, actor=actor.user_id)
+            job = _job(connection, actor, job_id)
+            if not moving and any(label.state is not after for label in job.labels):
+                raise Conflict(
+                    f"no label of the job can become {after.value}; the job is {job.state.value}",
+                    code="job.state",
+                    state=job.state.value,
+                )
+        self._tell(job.printer_id)
+        return job
+
+    def _tell(self, printer_id: str) -> None:
+        self.wakeups.wake(printer_id)
+        self.wakeups.tell_change()
+
+    # the last method, because its name hides the type
+    def list(
+        self, actor: Actor, after: str | None = None, limit: int = 50, state: JobState | str | None = None
+    ) -> list[PrintJob]:
+        """The store's jobs, newest first; ``after`` is the id of the last one seen. Raises Invalid."""
+        actor.require(Right.READ_JOBS)
+        if not isinstance(limit, int) or not 1 <= limit <= 200:
+            raise Invalid("must be a whole number from 1 to 200", field="limit")
+        try:
+            wanted = JobState(state) if state is not None else None
+        except ValueError:
+            raise Invalid(f"must be one of {', '.join(JobState)}", field="state") from None
+        with self._database.reading() as connection:
+            return journal.list_jobs(connection, actor.store_id, after, limit, wanted)
+
+
+class _Overtaken(Exception):
+    """What the request was rendered from is no longer true; render again."""
+
+
+@dataclass(frozen=True)
+class _Checked:
+    document: journal.NewDocument
+    data: bytes
+
+
+def _job(connection: Connection, actor: Actor, job_id: str) -> PrintJob:
+    found = journal.find_job(connection, actor.store_id, job_id)
+    if found is None:
+        raise NotFound("no such print job", code="job.not_found")
+    return found
+
+
+def _label(connection: Connection, actor: Actor, label_id: str) -> Label:
+    found = journal.find_label(connection, actor.store_id, label_id)
+    if found is None:
+        raise NotFound("no such label", code="label.not_found")
+    return found
+
+
+def _require_on_paper(label: Label) -> None:
+    if label.state is LabelState.UNCERTAIN:
+        raise Conflict(
+            "the label is uncertain: answer first whether it came out",
+            code="label.uncertain",
+            state=label.state.value,
+        )
+    if label.state not in ON_PAPER:
+        raise Conflict(
+            f"the label is {label.state.value}, so there is nothing to repeat",
+            code="label.not_printed",
+            state=label.state.value,
+        )
+
+
+def _require_openable(label: Label, printer: Printer) -> None:
+    if not printer.is_browser:
+        raise Conflict("the label is for another printer", code="pdf.other_printer")
+    if label.state in (LabelState.HELD, LabelState.CANCELLED, LabelState.FAILED):
+        raise Conflict(f"the label is {label.state.value}", code="label.step", state=label.state.value)
+    if label.state is not LabelState.QUEUED:
+        raise Gone("the label was opened before; opening it again is a reprint", code="pdf.opened")
+
+
+# ---------------------------------------------------------------- what a request may be
+
+
+def _validate(request: PrintRequest) -> None:
+    """Raise Invalid naming every field of ``request`` that is wrong, without its value."""
+    faults = _text_faults("printer", request.printer, 1, 80)
+    faults += _text_faults("key", request.key, 1, 200)
+    faults += _text_faults("origin", request.origin, 0, 100)
+    if request.lane not in LANES:
+        faults.append(FieldError("lane", f"must be one of {', '.join(LANES)}"))
+    if not isinstance(request.hold, bool):
+        faults.append(FieldError("hold", "must be true or false"))
+    if not 1 <= len(request.documents) <= MAX_DOCUMENTS:
+        faults.append(FieldError("documents", f"must be 1 to {MAX_DOCUMENTS} documents"))
+    for number, document in enumerate(request.documents[:MAX_DOCUMENTS]):
+        field = f"documents[{number}]"
+        faults += _text_faults(f"{field}.template", document.template, 1, 200)
+        faults += _text_faults(f"{field}.title", document.title, 0, 100)
+        if document.subject is not None:
+            faults += _text_faults(f"{field}.subject", document.subject, 1, 100)
+        if document.group is not None:
+            faults += _text_faults(f"{field}.group", document.group, 1, 100)
+        copies = document.copies
+        if not isinstance(copies, int) or isinstance(copies, bool) or not 1 <= copies <= MAX_COPIES:
+            faults.append(FieldError(f"{field}.copies", f"must be a whole number from 1 to {MAX_COPIES}"))
+        text = document.template_text
+        if text is not None:
+            if not isinstance(text, str) or not text or not _storable(text):
+                faults.append(FieldError(f"{field}.template_text", "must be text"))
+            elif len(text.encode()) > MAX_DATA_BYTES:
+                faults.append(FieldError(f"{field}.template_text", f"is over {MAX_DATA_BYTES} bytes"))
+        why = _data_fault(document.data)
+        if why:
+            faults.append(FieldError(f"{field}.data", why))
+    if faults:
+        raise Invalid("the print request is wrong", code="print.invalid", errors=faults)
+
+
+def _text_faults(field: str, value: object, least: int, most: int) -> list[FieldError]:
+    if not isinstance(value, str) or not least <= len(value) <= most:
+        return [FieldError(field, f"must be text of {least} to {most} characters")]
+    if any(unicodedata.category(char) in _UNPRINTABLE for char in value):
+        return [FieldError(field, "must hold printable characters only")]
+    return []
+
+
+def _storable(text: str) -> bool:
+    """Whether the text is Unicode that can be encoded: no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _data_fault(data: object) -> str:
+    """Why ``data`` can't be a label's data, or "": a JSON object, at most MAX_DEPTH deep and MAX_DATA_BYTES long."""
+    if not isinstance(data, Mapping):
+        return "must be an object"
+    level: list[object] = [data]
+    for _ in range(MAX_DEPTH):
+        deeper: list[object] = []
+        for value in level:
+            if isinstance(value, Mapping):
+                if not all(isinstance(name, str) and _storable(name) for name in value):
+                    return "must have names that are text"
+                deeper += value.values()
+            elif isinstance(value, list | tuple):
+                deeper += value
+            elif isinstance(value, str):
+                if not _storable(value):
+                    return "holds text that isn't Unicode"
+            elif isinstance(value, float):
+                if not math.isfinite(value):
+                    return "holds a number that isn't finite"
+            elif isinstance(value, int):
+                if abs(value) >= 1 << 64:
+                    return "holds a number that is too large"
+            elif value is not None:
+                return "holds something that isn't JSON"
+        if not deeper:
+            break
+        level = deeper
+    else:
+        return f"is more than {MAX_DEPTH} levels deep"
+    if len(json.dumps(_plain(data), ensure_ascii=False).encode()) > MAX_DATA_BYTES:
+        return f"is over {MAX_DATA_BYTES} bytes"
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    """The value as plain dicts and lists, which is what JSON knows."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _canonical(request: PrintRequest) -> Any:
+    """The request's content; not the key, and not the origin, which is the door's."""
+    return [
+        request.printer,
+        request.lane,
+        request.hold,
+        [
+            [
+                document.template,
+                document.template_text,
+                _plain(document.data),
+                document.copies,
+                document.subject,
+                document.title,
+                document.group,
+                document.private,
+            ]
+            for document in request.documents
+        ],
+    ]

@@ -1,0 +1,871 @@
+"""Tables and queries of printing: printers, jobs, documents, labels, blocks and the numbered feed of changes.
+
+Hides SQL. Every step of a label passes ``step``, which checks that it is legal and writes its change in the same
+transaction; rows never leave this file, nouns do. Functions take the connection of the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from labelsvc.db import UtcDateTime, metadata, new_id
+from labelsvc.errors import Conflict, NotFound
+from labelsvc.printing.model import (
+    BROWSER_URI,
+    LANES,
+    SETTLED,
+    Change,
+    Document,
+    JobState,
+    JobWarning,
+    Label,
+    LabelState,
+    Lane,
+    Printer,
+    PrinterState,
+    PrintJob,
+    Turn,
+    Unproven,
+    derive,
+    require_step,
+)
+from labelsvc.security import Sealed, SealedBytes
+
+
+def _number() -> Any:
+    """A 64-bit number that SQLite takes as its own row id, so that it never hands one out twice."""
+    return BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
+
+
+printers = Table(
+    "printers",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("store_id", ForeignKey("stores.id"), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("uri", String(300), nullable=False),
+    Column("profile", String(80), nullable=False),
+    Column("dpi", Integer, nullable=False),
+    Column("darkness", Integer),
+    Column("speed", Integer),
+    Column("offset_x", Integer, nullable=False),
+    Column("offset_y", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("state_reason", String(40), nullable=False),
+    Column("state_source", String(20), nullable=False),
+    Column("state_at", UtcDateTime()),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("paused_at", UtcDateTime()),
+    Column("removed_at", UtcDateTime()),
+    _one_of("state", ("ready", "not_ready", "unknown")),
+)
+# A removed printer keeps its row, because labels point to it, and gives its name back.
+Index(
+    "uq_printers_store_id_name",
+    printers.c.store_id,
+    printers.c.name,
+    unique=True,
+    sqlite_where=printers.c.removed_at.is_(None),
+    postgresql_where=printers.c.removed_at.is_(None),
+)
+
+print_jobs = Table(
+    "print_jobs",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("store_id", ForeignKey("stores.id"), nullable=False),
+    Column("printer_id", ForeignKey("printers.id"), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("lane", String(10), nullable=False),
+    Column("origin", String(100), nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+    UniqueConstraint("store_id", "key"),
+    Index("ix_print_jobs_store_id_id", "store_id", "id"),
+    _one_of("lane", LANES),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("template", String(200), nullable=False),
+    Column("template_text", Sealed("documents.template_text"), nullable=False),
+    Column("data", Sealed("documents.data"), nullable=False),
+    Column("warnings", Sealed("documents.warnings"), nullable=False),
+    Column("title", String(100), nullable=False),
+    Column("subject", String(100)),
+    Column("copies", Integer, nullable=False),
+    Column("private", Boolean, nullable=False),
+    UniqueConstraint("job_id", "no"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("seq", _number(), primary_key=True, autoincrement=True),
+    Column("id", String(26), nullable=False, unique=True),
+    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
+    Column("document_id", ForeignKey("documents.id"), nullable=False),
+    Column("printer_id", ForeignKey("printers.id"), nullable=False),
+    Column("store_id", ForeignKey("stores.id"), nullable=False),
+    Column("document_no", Integer, nullable=False),
+    Column("copy_no", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("lane", String(10), nullable=False),
+    Column("place", Integer, nullable=False),  # 0: a person said it did not come out, it goes next; else 1
+    Column("grouped", String(100)),
+    Column("subject", String(100)),
+    Column("title", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reprint_of", ForeignKey("labels.id")),
+    Column("reprint_count", Integer, nullable=False),
+    Column("bytes", SealedBytes("labels.bytes")),
+    Column("bytes_count", Integer),
+    Column("counter_before", BigInteger),
+    Column(
+        "sent_no", BigInteger
+    ),  # rises on each printer: which label was sent last, whatever the clock says
+    Column("attempt", Integer, nullable=False),
+    Column("queued_at", UtcDateTime(), nullable=False),
+    Column("sent_at", UtcDateTime()),
+    Column("settled_at", UtcDateTime()),
+    Index("ix_labels_turn", "printer_id", "state", "lane", "place", "seq"),
+    Index("ix_labels_printer_id_sent_no", "printer_id", "sent_no", unique=True),
+    Index("ix_labels_job_id_state", "job_id", "state"),
+    Index("ix_labels_store_id_state", "store_id", "state"),
+    Index("ix_labels_subject", "subject"),
+    Index("ix_labels_reprint_of", "reprint_of"),
+    _one_of("state", LabelState),
+    _one_of("lane", LANES),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", _number(), primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime(), nullable=False),
+    Column("label_id", ForeignKey("labels.id"), nullable=False),
+    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
+    Column("store_id", ForeignKey("stores.id"), nullable=False),
+    Column("subject", String(100)),
+    Column("before", String(10)),
+    Column("after", String(10), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_changes_job_id_seq", "job_id", "seq"),
+    _one_of("after", LabelState),
+    sqlite_autoincrement=True,
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("subject", String(100), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime(), nullable=False),
+)
+
+#: Any constant: the PostgreSQL advisory lock under which changes get their numbers.
+_CHANGES_LOCK = 7_310_001
+
+#: What lists and steps need of a label; never its bytes, which only the sender has in hand.
+_LABEL = [column for column in labels.c if column.name != "bytes"]
+
+
+# ---------------------------------------------------------------- printers
+
+
+def _printer(row: Row[Any]) -> Printer:
+    return Printer(
+        id=row.id,
+        store_id=row.store_id,
+        name=row.name,
+        uri=row.uri,
+        profile=row.profile,
+        dpi=row.dpi,
+        created_at=row.created_at,
+        darkness=row.darkness,
+        speed=row.speed,
+        offset_x=row.offset_x,
+        offset_y=row.offset_y,
+        paused_at=row.paused_at,
+        state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
+    )
+
+
+def _chosen(printer: Printer) -> dict[str, Any]:
+    return {
+        "name": printer.name,
+        "uri": printer.uri,
+        "profile": printer.profile,
+        "dpi": printer.dpi,
+        "darkness": printer.darkness,
+        "speed": printer.speed,
+        "offset_x": printer.offset_x,
+        "offset_y": printer.offset_y,
+        "paused_at": printer.paused_at,
+    }
+
+
+def insert_printer(connection: Connection, printer: Printer) -> None:
+    """Add a printer. Raises Conflict if the store has one of that name."""
+    try:
+        connection.execute(
+            printers.insert().values(
+                id=printer.id,
+                store_id=printer.store_id,
+                created_at=printer.created_at,
+                state=printer.state.value,
+                state_reason=printer.state.reason,
+                state_source=printer.state.source,
+                state_at=printer.state.at,
+                **_chosen(printer),
+            )
+        )
+    except IntegrityError:
+        raise _name_taken() from None
+
+
+def update_printer(connection: Connection, printer: Printer, *, another_device: bool) -> None:
+    """Store what a person chose. Raises Conflict if the new name is taken.
+
+    Behind another address may be another device, whose counter says nothing about labels sent to the old one.
+    """
+    try:
+        connection.execute(update(printers).where(printers.c.id == printer.id).values(**_chosen(printer)))
+    except IntegrityError:
+        raise _name_taken() from None
+    if another_device:
+        connection.execute(
+            update(labels)
+            .where(
+                labels.c.printer_id == printer.id,
+                labels.c.state.in_([LabelState.SENDING, LabelState.UNCERTAIN]),
+            )
+            .values(counter_before=None)
+        )
+
+
+def _name_taken() -> Conflict:
+    return Conflict("the store has a printer of this name", code="printer.exists", field="name")
+
+
+def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Printer | None:
+    """The store's printer with this id or name."""
+    row = connection.execute(
+        select(printers).where(
+            printers.c.store_id == store_id,
+            printers.c.removed_at.is_(None),
+            or_(printers.c.id == id_or_name, printers.c.name == id_or_name),
+        )
+    ).first()
+    return _printer(row) if row else None
+
+
+def printer_of_label(connection: Connection, label: Label) -> Printer:
+    """The printer that a label is for, removed or not."""
+    return _printer(connection.execute(select(printers).where(printers.c.id == label.printer_id)).one())
+
+
+def printers_of(connection: Connection, store_id: str) -> list[Printer]:
+    """A store's printers, oldest first."""
+    rows = connection.execute(
+        select(printers)
+        .where(printers.c.store_id == store_id, printers.c.removed_at.is_(None))
+        .order_by(printers.c.id)
+    )
+    return [_printer(row) for row in rows]
+
+
+def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
+    """The printer if labels may be sent to it now: not paused, not removed."""
+    row = connection.execute(
+        select(printers).where(
+            printers.c.id == printer_id, printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
+        )
+    ).first()
+    return _printer(row) if row else None
+
+
+def driven_printers(connection: Connection) -> dict[str, bool]:
+    """Ids of all printers with a wire, of all stores, that may be sent to; and whether a label waits for each."""
+    waiting = exists().where(labels.c.printer_id == printers.c.id, labels.c.state == LabelState.QUEUED)
+    rows = connection.execute(
+        select(printers.c.id, waiting.label("waiting")).where(
+            printers.c.uri != BROWSER_URI, printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
+        )
+    )
+    return {row.id: bool(row.waiting) for row in rows}
+
+
+def set_printer_state(connection: Connection, printer_id: str, state: PrinterState) -> None:
+    """Store what was learned of a printer."""
+    connection.execute(
+        update(printers)
+        .where(printers.c.id == printer_id)
+        .values(state=state.value, state_reason=state.reason, state_source=state.source, state_at=state.at)
+    )
+
+
+def remove_printer(connection: Connection, printer_id: str, now: datetime) -> None:
+    """Remove a printer. Raises Conflict while labels of it are open or uncertain."""
+    open_ones = connection.execute(
+        select(func.count())
+        .select_from(labels)
+        .where(
+            labels.c.printer_id == printer_id,
+            labels.c.state.in_(
+                [LabelState.QUEUED, LabelState.HELD, LabelState.SENDING, LabelState.UNCERTAIN]
+            ),
+        )
+    ).scalar_one()
+    if open_ones:
+        raise Conflict("the printer has open labels", code="printer.busy", labels=open_ones)
+    connection.execute(update(printers).where(printers.c.id == printer_id).values(removed_at=now))
+
+
+# ---------------------------------------------------------------- storing and finding jobs
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """A checked document on its way into the journal."""
+
+    template: str
+    template_text: str
+    data: dict[str, Any]
+    title: str
+    subject: str | None
+    copies: int
+    group: str | None
+    private: bool
+    warnings: list[dict[str, str]]
+    reprint_of: str | None = None
+    reprint_count: int = 0
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A checked request on its way into the journal."""
+
+    store_id: str
+    printer_id: str
+    key: str
+    fingerprint: str
+    lane: Lane
+    hold: bool
+    origin: str
+    created_by: str
+    reason: str
+    documents: Sequence[NewDocument]
+
+
+def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str, list[str]]:
+    """Store a job with its documents and labels; answers its id and its documents' ids, in order.
+
+    Raises KeyTaken if the store used the key before: the constraint decides, so that of racing twins one wins.
+    """
+    job_id = new_id()
+    try:
+        connection.execute(
+            print_jobs.insert().values(
+                id=job_id,
+                store_id=job.store_id,
+                printer_id=job.printer_id,
+                key=job.key,
+                fingerprint=job.fingerprint,
+                lane=job.lane,
+                origin=job.origin,
+                created_by=job.created_by,
+                created_at=now,
+            )
+        )
+    except IntegrityError:
+        raise KeyTaken from None
+    document_ids = [new_id() for _ in job.documents]
+    connection.execute(
+        documents.insert(),
+        [
+            {
+                "id": document_id,
+                "job_id": job_id,
+                "no": no,
+                "template": document.template,
+                "template_text": document.template_text,
+                "data": document.data,
+                "warnings": document.warnings,
+                "title": document.title,
+                "subject": document.subject,
+                "copies": document.copies,
+                "private": document.private,
+            }
+            for no, (document_id, document) in enumerate(
+                zip(document_ids, job.documents, strict=True), start=1
+            )
+        ],
+    )
+    state = LabelState.HELD if job.hold else LabelState.QUEUED
+    rows = [
+        {
+            "id": new_id(),
+            "job_id": job_id,
+            "document_id": document_ids[no - 1],
+            "printer_id": job.printer_id,
+            "store_id": job.store_id,
+            "document_no": no,
+            "copy_no": copy_no,
+            "state": state.value,
+            "lane": job.lane,
+            "place": 1,
+            "grouped": document.group,
+            "subject": document.subject,
+            "title": document.title,
+            "reason": "",
+            "reprint_of": document.reprint_of,
+            "reprint_count": document.reprint_count,
+            "attempt": 0,
+            "queued_at": now,
+        }
+        for no, document in enumerate(job.documents, start=1)
+        for copy_no in range(1, document.copies + 1)
+    ]
+    connection.execute(labels.insert(), rows)
+    _record(
+        connection,
+        [
+            {
+                "at": now,
+                "label_id": row["id"],
+                "job_id": job_id,
+                "store_id": job.store_id,
+                "subject": row["subject"],
+                "before": None,
+                "after": state.value,
+                "actor": job.created_by,
+                "reason": job.reason,
+            }
+            for row in rows
+        ],
+    )
+    return job_id, document_ids
+
+
+class KeyTaken(Exception):
+    """The store has a job with this key; inside this room only."""
+
+
+def _record(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Append to the feed. Readers keep a cursor, so numbers must become visible in order: SQLite has one writer at a
+    time; on PostgreSQL writers queue up here until they commit."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_CHANGES_LOCK)))
+    connection.execute(changes.insert(), rows)
+
+
+def _label(row: Row[Any]) -> Label:
+    return Label(
+        id=row.id,
+        job_id=row.job_id,
+        store_id=row.store_id,
+        printer_id=row.printer_id,
+        document_no=row.document_no,
+        copy_no=row.copy_no,
+        state=LabelState(row.state),
+        lane=row.lane,
+        title=row.title,
+        subject=row.subject,
+        reason=row.reason,
+        queued_at=row.queued_at,
+        sent_at=row.sent_at,
+        settled_at=row.settled_at,
+        bytes_count=row.bytes_count,
+        attempt=row.attempt,
+        reprint_of=row.reprint_of,
+        reprint_count=row.reprint_count,
+    )
+
+
+def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
+    """The jobs of a query on print_jobs, in its order, each with its labels and warnings: three queries for any number."""
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    found: dict[str, list[Label]] = {job_id: [] for job_id in ids}
+    for label in connection.execute(select(*_LABEL).where(labels.c.job_id.in_(ids)).order_by(labels.c.seq)):
+        found[label.job_id].append(_label(label))
+    warned: dict[str, list[JobWarning]] = {job_id: [] for job_id in ids}
+    for document in connection.execute(
+        select(documents.c.job_id, documents.c.no, documents.c.warnings)
+        .where(documents.c.job_id.in_(ids))
+        .order_by(documents.c.no)
+    ):
+        warned[document.job_id] += [
+            JobWarning(document_no=document.no, **warning) for warning in document.warnings
+        ]
+    return [
+        PrintJob(
+            id=row.id,
+            store_id=row.store_id,
+            printer_id=row.printer_id,
+            state=derive([label.state for label in found[row.id]]),
+            key=row.key,
+            lane=row.lane,
+            origin=row.origin,
+            created_by=row.created_by,
+            created_at=row.created_at,
+            labels=tuple(found[row.id]),
+            warnings=tuple(warned[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def find_job(connection: Connection, store_id: str, job_id: str) -> PrintJob | None:
+    """The store's job with this id."""
+    found = _jobs(
+        connection, select(print_jobs).where(print_jobs.c.store_id == store_id, print_jobs.c.id == job_id)
+    )
+    return found[0] if found else None
+
+
+def find_job_by_key(connection: Connection, store_id: str, key: str) -> tuple[PrintJob, str] | None:
+    """The store's job with this idempotency key, and its content's fingerprint."""
+    query = select(print_jobs).where(print_jobs.c.store_id == store_id, print_jobs.c.key == key)
+    row = connection.execute(query).first()
+    return (_jobs(connection, query)[0], row.fingerprint) if row else None
+
+
+def job_states(connection: Connection, job_id: str) -> set[LabelState]:
+    """The states of a job's labels; cheaper than the job, for those who wait."""
+    rows = connection.execute(select(labels.c.state).where(labels.c.job_id == job_id).distinct())
+    return {LabelState(row.state) for row in rows}
+
+
+def _has(*states: LabelState) -> ColumnElement[bool]:
+    return exists().where(labels.c.job_id == print_jobs.c.id, labels.c.state.in_(states))
+
+
+def _in_state(state: JobState) -> ColumnElement[bool]:
+    """``model.derive`` said in SQL, for filtering; a test holds the two together."""
+    s = LabelState
+    calm = not_(_has(s.UNCERTAIN, s.SENDING))
+    begun = _has(s.PRINTED, s.SENT, s.FAILED)
+    over = and_(calm, not_(_has(s.QUEUED, s.HELD)))
+    return {
+        JobState.ATTENTION: _has(s.UNCERTAIN),
+        JobState.PRINTING: and_(not_(_has(s.UNCERTAIN)), or_(_has(s.SENDING), and_(_has(s.QUEUED), begun))),
+        JobState.QUEUED: and_(calm, _has(s.QUEUED), not_(begun)),
+        JobState.HELD: and_(calm, not_(_has(s.QUEUED)), _has(s.HELD)),
+        JobState.FAILED: and_(over, _has(s.FAILED)),
+        JobState.CANCELLED: and_(over, not_(begun)),
+        JobState.DONE: and_(over, not_(_has(s.FAILED)), _has(s.PRINTED, s.SENT)),
+    }[state]
+
+
+#: Few labels are in these states at any time: jobs in such a state are found from the labels, not by reading all jobs.
+_RARE = {
+    JobState.ATTENTION: (LabelState.UNCERTAIN,),
+    JobState.PRINTING: (LabelState.SENDING, LabelState.QUEUED),
+    JobState.QUEUED: (LabelState.QUEUED,),
+    JobState.HELD: (LabelState.HELD,),
+}
+
+
+def list_jobs(
+    connection: Connection, store_id: str, after: str | None, limit: int, state: JobState | None
+) -> list[PrintJob]:
+    """A store's jobs, newest first, those older than the job ``after``."""
+    query = select(print_jobs).where(print_jobs.c.store_id == store_id)
+    if after is not None:
+        query = query.where(print_jobs.c.id < after)
+    if state is not None:
+        query = query.where(_in_state(state))
+        if state in _RARE:
+            open_ones = select(labels.c.job_id).where(
+                labels.c.store_id == store_id, labels.c.state.in_(_RARE[state])
+            )
+            query = query.where(print_jobs.c.id.in_(open_ones))
+    return _jobs(connection, query.order_by(print_jobs.c.id.desc()).limit(limit))
+
+
+def find_label(connection: Connection, store_id: str, label_id: str) -> Label | None:
+    """The store's label with this id."""
+    row = connection.execute(
+        select(*_LABEL).where(labels.c.store_id == store_id, labels.c.id == label_id)
+    ).first()
+    return _label(row) if row else None
+
+
+def label_state(connection: Connection, label_id: str) -> LabelState:
+    """Where a label stands; it must exist."""
+    return LabelState(connection.execute(select(labels.c.state).where(labels.c.id == label_id)).scalar_one())
+
+
+def labels_of_subject(connection: Connection, store_id: str, subject: str) -> list[Label]:
+    """A subject's labels in the store, oldest first."""
+    rows = connection.execute(
+        select(*_LABEL)
+        .where(labels.c.store_id == store_id, labels.c.subject == subject)
+        .order_by(labels.c.seq)
+    )
+    return [_label(row) for row in rows]
+
+
+def document_of(connection: Connection, label_id: str) -> Document:
+    """The document that a label renders."""
+    row = connection.execute(
+        select(documents).join(labels, labels.c.document_id == documents.c.id).where(labels.c.id == label_id)
+    ).one()
+    return Document(row.id, row.template, row.template_text, row.data, row.title, row.subject, row.private)
+
+
+def reprints(connection: Connection, label: Label) -> int:
+    """How often a label, or anything of its subject, was reprinted so far (W8)."""
+    root = label.reprint_of or label.id
+    same = or_(labels.c.id == root, labels.c.reprint_of == root)
+    if label.subject is not None:
+        same = or_(same, labels.c.subject == label.subject)
+    return int(
+        connection.execute(
+            select(func.max(labels.c.reprint_count)).where(labels.c.store_id == label.store_id, same)
+        ).scalar_one()
+    )
+
+
+def history(connection: Connection, store_id: str, job_id: str) -> list[Change]:
+    """Every step of a job's labels, in order (P9)."""
+    rows = connection.execute(
+        select(changes)
+        .where(changes.c.store_id == store_id, changes.c.job_id == job_id)
+        .order_by(changes.c.seq)
+    )
+    return [_change(row) for row in rows]
+
+
+def changes_after(connection: Connection, after: int, limit: int) -> list[Change]:
+    """The feed of all stores from number ``after`` (not included) on."""
+    rows = connection.execute(
+        select(changes).where(changes.c.seq > after).order_by(changes.c.seq).limit(limit)
+    )
+    return [_change(row) for row in rows]
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(
+        seq=row.seq,
+        at=row.at,
+        label_id=row.label_id,
+        job_id=row.job_id,
+        store_id=row.store_id,
+        subject=row.subject,
+        before=LabelState(row.before) if row.before else None,
+        after=LabelState(row.after),
+        actor=row.actor,
+        reason=row.reason,
+    )
+
+
+# ---------------------------------------------------------------- steps
+
+
+def step(
+    connection: Connection,
+    label_id: str,
+    after: LabelState,
+    now: datetime,
+    *,
+    actor: str,
+    reason: str = "",
+    **values: Any,
+) -> Label:
+    """Take one step and write its change. Raises Conflict ``label.step`` if it isn't legal from the present state."""
+    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).first()
+    if row is None:
+        raise NotFound("no such label", code="label.not_found")
+    before = LabelState(row.state)
+    require_step(before, after)
+    values |= {
+        "state": after.value,
+        "reason": reason,
+        "settled_at": now if after in SETTLED else None,
+    }
+    connection.execute(update(labels).where(labels.c.seq == row.seq).values(**values))
+    _record(
+        connection,
+        [
+            {
+                "at": now,
+                "label_id": label_id,
+                "job_id": row.job_id,
+                "store_id": row.store_id,
+                "subject": row.subject,
+                "before": before.value,
+                "after": after.value,
+                "actor": actor,
+                "reason": reason,
+            }
+        ],
+    )
+    return _label(connection.execute(select(*_LABEL).where(labels.c.seq == row.seq)).one())
+
+
+def next_turn(connection: Connection, printer_id: str) -> Turn | None:
+    """Whose turn it is on a printer (P8).
+
+    The rest of a group whose label went last comes first: nothing passes between the parcels of one order. Then the
+    bench before the batch, in each lane labels that a person sent again before all others, then order of acceptance.
+    """
+    queued = (
+        select(*_LABEL)
+        .where(labels.c.printer_id == printer_id, labels.c.state == LabelState.QUEUED)
+        .order_by(labels.c.place, labels.c.seq)
+        .limit(1)
+    )
+    row: Row[Any] | None = None
+    last = connection.execute(
+        select(labels.c.job_id, labels.c.grouped)
+        .where(labels.c.printer_id == printer_id, labels.c.sent_no.is_not(None))
+        .order_by(labels.c.sent_no.desc())
+        .limit(1)
+    ).first()
+    if last is not None and last.grouped is not None:
+        row = connection.execute(
+            queued.where(labels.c.job_id == last.job_id, labels.c.grouped == last.grouped)
+        ).first()
+    for lane in LANES:
+        if row is None:
+            row = connection.execute(queued.where(labels.c.lane == lane)).first()
+    if row is None:
+        return None
+    return Turn(_label(row), document_of(connection, row.id))
+
+
+def claim(
+    connection: Connection, label_id: str, data: bytes, counter_before: int | None, now: datetime, actor: str
+) -> Label | None:
+    """Commit the intent to send ``data`` as this label, if it may still go now; None if not.
+
+    A label that was held or cancelled since its turn came stays so; one whose printer was paused stays queued; one
+    whose subject is blocked is cancelled with the block's reason (P10).
+    """
+    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
+    if row.state != LabelState.QUEUED or driven_printer(connection, row.printer_id) is None:
+        return None
+    reason = block_on(connection, row.subject)
+    if reason is not None:
+        step(connection, label_id, LabelState.CANCELLED, now, actor=actor, reason=reason)
+        return None
+    newest = connection.execute(
+        select(func.max(labels.c.sent_no)).where(labels.c.printer_id == row.printer_id)
+    ).scalar()
+    return step(
+        connection,
+        label_id,
+        LabelState.SENDING,
+        now,
+        actor=actor,
+        bytes=data,
+        bytes_count=len(data),
+        counter_before=counter_before,
+        sent_no=(newest or 0) + 1,
+        sent_at=now,
+        attempt=row.attempt + 1,
+    )
+
+
+def sweep(connection: Connection, now: datetime) -> list[Label]:
+    """Make every label that a dead process left in ``sending`` uncertain."""
+    rows = connection.execute(select(labels.c.id).where(labels.c.state == LabelState.SENDING)).all()
+    return [
+        step(
+            connection,
+            row.id,
+            LabelState.UNCERTAIN,
+            now,
+            actor="spooler",
+            reason="the service stopped while sending",
+        )
+        for row in rows
+    ]
+
+
+def unproven(connection: Connection, printer_id: str) -> Unproven | None:
+    """The one label of a printer that its counter may still prove: uncertain, and the last that was sent to it.
+
+    With a second uncertain label, or one sent since, a counter that moved by one could mean either.
+    """
+    rows = connection.execute(
+        select(*_LABEL)
+        .where(
+            labels.c.printer_id == printer_id,
+            labels.c.state.in_([LabelState.UNCERTAIN, LabelState.SENDING]),
+        )
+        .limit(2)
+    ).all()
+    if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN or rows[0].counter_before is None:
+        return None
+    newest = connection.execute(
+        select(func.max(labels.c.sent_no)).where(labels.c.printer_id == printer_id)
+    ).scalar()
+    if rows[0].sent_no != newest:
+        return None
+    return Unproven(_label(rows[0]), rows[0].counter_before)
+
+
+# ---------------------------------------------------------------- blocks
+
+
+def set_block(connection: Connection, subject: str, reason: str, now: datetime) -> None:
+    """Block a subject; a second block replaces the first one's reason."""
+    clear_block(connection, subject)
+    connection.execute(blocks.insert().values(subject=subject, reason=reason, at=now))
+
+
+def clear_block(connection: Connection, subject: str) -> None:
+    """Unblock a subject; harmless if it isn't blocked."""
+    connection.execute(delete(blocks).where(blocks.c.subject == subject))
+
+
+def block_on(connection: Connection, subject: str | None) -> str | None:
+    """The reason why a subject is blocked, or None."""
+    if subject is None:
+        return None
+    return connection.execute(select(blocks.c.reason).where(blocks.c.subject == subject)).scalar()

@@ -1,0 +1,298 @@
+"""The nouns of printing and the legal steps of a label; pure.
+
+Hides nothing: the table ``STEPS`` is the drawing of a label's life, and ``derive`` is the only place that says what
+a job's state is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from labelsvc.errors import Conflict
+
+Lane = Literal["bench", "batch"]
+LANES: tuple[Lane, ...] = ("bench", "batch")
+
+#: The URI of a store's built-in printer, which has no wire: its labels are opened as PDF in a browser (P6).
+BROWSER_URI = "browser:"
+
+
+class LabelState(StrEnum):
+    """Where one label stands. 标签状态"""
+
+    QUEUED = "queued"
+    HELD = "held"
+    SENDING = "sending"  #: the intent is committed; bytes may be on the wire
+    PRINTED = "printed"  #: proved by the printer, or answered by a person
+    SENT = "sent"  #: handed over to something that can't prove
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"  #: 待确认: we don't know whether it came out
+    CANCELLED = "cancelled"
+
+
+class JobState(StrEnum):
+    """What a job's labels say together; never stored. 任务状态"""
+
+    QUEUED = "queued"
+    HELD = "held"
+    PRINTING = "printing"
+    DONE = "done"
+    ATTENTION = "attention"  #: some label is uncertain, a person must look
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: The legal steps. ``sending`` goes back to ``queued`` only when the very process that sent knows that no byte left;
+#: ``queued`` fails when its template no longer renders at its turn, so that nothing was ever intended.
+STEPS: Mapping[LabelState, frozenset[LabelState]] = {
+    LabelState.QUEUED: frozenset(
+        {LabelState.SENDING, LabelState.HELD, LabelState.CANCELLED, LabelState.FAILED}
+    ),
+    LabelState.HELD: frozenset({LabelState.QUEUED, LabelState.CANCELLED}),
+    LabelState.SENDING: frozenset(
+        {LabelState.PRINTED, LabelState.SENT, LabelState.FAILED, LabelState.UNCERTAIN, LabelState.QUEUED}
+    ),
+    LabelState.SENT: frozenset({LabelState.PRINTED}),
+    LabelState.UNCERTAIN: frozenset({LabelState.PRINTED, LabelState.QUEUED}),
+    LabelState.PRINTED: frozenset(),
+    LabelState.FAILED: frozenset(),
+    LabelState.CANCELLED: frozenset(),
+}
+
+#: Nothing further happens to these by itself. An uncertain label waits for a person, not for the spooler.
+SETTLED = frozenset(
+    {
+        LabelState.PRINTED,
+        LabelState.SENT,
+        LabelState.FAILED,
+        LabelState.UNCERTAIN,
+        LabelState.CANCELLED,
+    }
+)
+#: The label is, or may be, on paper.
+ON_PAPER = frozenset({LabelState.PRINTED, LabelState.SENT})
+
+
+def require_step(before: LabelState, after: LabelState) -> None:
+    """Raise Conflict ``label.step``, naming the present state, unless a label may go from ``before`` to ``after``."""
+    if after not in STEPS[before]:
+        raise Conflict(
+            f"the label is {before.value} and can't become {after.value}",
+            code="label.step",
+            state=before.value,
+        )
+
+
+def derive(states: Collection[LabelState]) -> JobState:
+    """A job's state from its labels' (at least one): what needs a person first, then what is still to come."""
+    found = set(states)
+    if LabelState.UNCERTAIN in found:
+        return JobState.ATTENTION
+    begun = bool(found & {LabelState.PRINTED, LabelState.SENT, LabelState.FAILED})
+    if LabelState.SENDING in found or (LabelState.QUEUED in found and begun):
+        return JobState.PRINTING
+    if LabelState.QUEUED in found:
+        return JobState.QUEUED
+    if LabelState.HELD in found:
+        return JobState.HELD
+    if LabelState.FAILED in found:
+        return JobState.FAILED
+    if found == {LabelState.CANCELLED}:
+        return JobState.CANCELLED
+    return JobState.DONE
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a model of printer understands and can prove; one TOML file each. 机型"""
+
+    name: str
+    maker: str
+    model: str
+    language: str  #: a key of ``labelsvc.languages.LANGUAGES``
+    dpi: int
+    proof: Literal["odometer", "none"] = "none"
+    status: Literal["zpl-hs", "none"] = "none"
+    head_width_mm: float | None = None  #: None: any width
+    max_length_mm: float | None = None
+    speed: int | None = None  #: as the language means it (ZPL ^PR: inches a second)
+    darkness: int | None = None
+    verified: Literal["emulator", "manual"] = (
+        "manual"  #: tried on an emulator, or read in the maker's manual only
+    )
+    sources: str = ""
+
+
+@dataclass(frozen=True)
+class PrinterState:
+    """What is known of a printer: three-valued, with age and source. Silence is ``unknown``, never ``ready``."""
+
+    value: Literal["ready", "not_ready", "unknown"] = "unknown"
+    reason: str = ""  #: one word: paper_out, head_open, paused, unreachable, silent ...
+    source: str = ""  #: who says so: the status query's name, "connection", or "" before the first look
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Printer:
+    """A printer of one store. 打印机"""
+
+    id: str
+    store_id: str
+    name: str
+    uri: str
+    profile: str
+    dpi: int
+    created_at: datetime
+    darkness: int | None = None
+    speed: int | None = None
+    offset_x: int = 0  #: dots
+    offset_y: int = 0  #: dots
+    paused_at: datetime | None = None
+    state: PrinterState = PrinterState()
+
+    @property
+    def is_browser(self) -> bool:
+        """Whether this is the built-in one, whose labels open as PDF (P6)."""
+        return self.uri == BROWSER_URI
+
+
+@dataclass(frozen=True)
+class DocumentRequest:
+    """One document to print: a template, its data, and how often. 文档
+
+    ``template`` names a standard template; with ``template_text`` (a shop's own CNPL) it is only that text's name.
+    ``subject`` is what the label belongs to, such as ``waybill:<id>``; blocks and reprint counts hold on to it.
+    ``title`` is what lists show (a waybill number): never a person's name. Documents of one job with the same
+    ``group`` leave in a row, with nothing in between (P8: the parcels of one order). The data of a ``private`` one are
+    another store's: they go on paper, and nobody of this store may look at them otherwise (D7).
+    """
+
+    template: str
+    data: Mapping[str, Any]
+    copies: int = 1
+    subject: str | None = None
+    title: str = ""
+    template_text: str | None = None
+    group: str | None = None
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class PrintRequest:
+    """What a door hands over. ``printer`` is an id or a name of the store's; ``key`` makes the request idempotent.
+
+    ``origin`` says from where it came (P9): a door's word such as ``api`` or ``page``, not part of the content.
+    """
+
+    printer: str
+    documents: tuple[DocumentRequest, ...]
+    key: str
+    lane: Lane = "bench"
+    hold: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One document × copy on one piece of paper: the unit of state, proof, block and question. 标签"""
+
+    id: str
+    job_id: str
+    store_id: str
+    printer_id: str
+    document_no: int  #: from 1
+    copy_no: int  #: from 1
+    state: LabelState
+    lane: Lane
+    title: str
+    subject: str | None
+    reason: str  #: why it is in this state; "" if that speaks for itself
+    queued_at: datetime
+    sent_at: datetime | None = None  #: when its bytes were last committed for sending
+    settled_at: datetime | None = None
+    bytes_count: int | None = None
+    attempt: int = 0
+    reprint_of: str | None = None  #: id of the first label that this one repeats
+    reprint_count: int = 0  #: 0: the original; 2: its second reprint
+
+
+@dataclass(frozen=True)
+class JobWarning:
+    """A page's warning, with the number of its document (from 1)."""
+
+    document_no: int
+    code: str
+    detail: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class PrintJob:
+    """A durably stored request and its labels, in printing order. 打印任务"""
+
+    id: str
+    store_id: str
+    printer_id: str
+    state: JobState
+    key: str
+    lane: Lane
+    origin: str
+    created_by: str
+    created_at: datetime
+    labels: tuple[Label, ...]
+    warnings: tuple[JobWarning, ...] = field(default=())
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing further happens by itself."""
+        return all(label.state in SETTLED for label in self.labels)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of one label, numbered: the feed that rooms above read from a cursor, and a job's history (P9)."""
+
+    seq: int
+    at: datetime
+    label_id: str
+    job_id: str
+    store_id: str
+    subject: str | None
+    before: LabelState | None  #: None: it was just stored
+    after: LabelState
+    actor: str  #: a user's id, or "spooler", "counter"
+    reason: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One stored document: what is rendered again for each label. It holds personal data; only this room sees it. 文档"""
+
+    id: str
+    template: str
+    template_text: str
+    data: Mapping[str, Any]
+    title: str
+    subject: str | None
+    private: bool
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The label whose turn it is on a printer, and its document."""
+
+    label: Label
+    document: Document
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """A printer's newest label, uncertain, and what the printer's counter said before it was sent."""
+
+    label: Label
+    counter_before: int

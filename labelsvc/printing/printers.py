@@ -1,0 +1,242 @@
+"""A store's printers: add, look, edit, pause, remove; and the built-in one whose labels open as PDF in a browser (P6).
+
+Hides the checks of what a person chooses. The state of a printer is the spooler's knowledge, only shown here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from labelsvc.db import Database, new_id
+from labelsvc.errors import Conflict, FieldError, Invalid, NotFound
+from labelsvc.printing import journal
+from labelsvc.printing.model import BROWSER_URI, Printer, PrinterState, Profile
+from labelsvc.printing.profiles import Profiles
+from labelsvc.printing.transports import parse_uri
+from labelsvc.printing.wakeups import Wakeups
+from labelsvc.security import Actor, Right
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_BROWSER = "browser"  # name and profile of the built-in printer
+_BOUNDS = {"darkness": (0, 30), "speed": (1, 14), "offset_x": (-400, 400), "offset_y": (-400, 400)}
+
+
+class Printers:
+    """The printers of all stores, seen by one actor at a time."""
+
+    def __init__(self, database: Database, profiles: Profiles, wakeups: Wakeups | None = None) -> None:
+        self._database = database
+        self._profiles = profiles
+        self.wakeups = wakeups or Wakeups()
+
+    def profiles(self) -> list[Profile]:
+        """All known models."""
+        return self._profiles.all()
+
+    def profile(self, printer: Printer) -> Profile:
+        """A printer's profile. Raises NotFound if its file was taken away."""
+        return self._profiles.get(printer.profile)
+
+    def add(
+        self,
+        actor: Actor,
+        name: str,
+        uri: str,
+        profile: str,
+        *,
+        darkness: int | None = None,
+        speed: int | None = None,
+        offset_x: int = 0,
+        offset_y: int = 0,
+    ) -> Printer:
+        """Add a printer at ``uri`` (``tcp://HOST:PORT``, ``file:///DIR``); offsets in dots.
+
+        Raises Invalid naming every wrong field, Conflict ``printer.exists``.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        now = self._database.now()
+        printer = Printer(
+            id=new_id(),
+            store_id=actor.store_id,
+            name=name,
+            uri=uri,
+            profile=profile,
+            dpi=0,
+            created_at=now,
+            darkness=darkness,
+            speed=speed,
+            offset_x=offset_x,
+            offset_y=offset_y,
+        )
+        printer = self._checked(printer)
+        with self._database.transaction() as connection:
+            journal.insert_printer(connection, printer)
+        self.wakeups.wake(printer.id)
+        return printer
+
+    def get(self, actor: Actor, id_or_name: str) -> Printer:
+        """One printer. Raises NotFound."""
+        actor.require(Right.READ_PRINTERS)
+        return self._find(actor, id_or_name)
+
+    def list(self, actor: Actor) -> list[Printer]:
+        """All printers of the store, oldest first."""
+        actor.require(Right.READ_PRINTERS)
+        with self._database.reading() as connection:
+            return journal.printers_of(connection, actor.store_id)
+
+    def edit(
+        self,
+        actor: Actor,
+        id_or_name: str,
+        *,
+        name: str | None = None,
+        uri: str | None = None,
+        profile: str | None = None,
+        darkness: int | None = None,
+        speed: int | None = None,
+        offset_x: int | None = None,
+        offset_y: int | None = None,
+    ) -> Printer:
+        """Change what is given; None leaves a field as it is. The queue stays, also behind another ``uri``.
+
+        Raises Invalid, NotFound, Conflict ``printer.exists`` or ``printer.built_in``.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        given = {
+            "name": name,
+            "uri": uri,
+            "profile": profile,
+            "darkness": darkness,
+            "speed": speed,
+            "offset_x": offset_x,
+            "offset_y": offset_y,
+        }
+        changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+        with self._database.transaction() as connection:
+            before = _found(connection, actor, id_or_name)
+            _not_built_in(before)
+            after = self._checked(replace(before, **changes))
+            journal.update_printer(connection, after, another_device=after.uri != before.uri)
+        self.wakeups.wake(after.id)
+        return after
+
+    def pause(self, actor: Actor, id_or_name: str) -> Printer:
+        """Send nothing more after the label in hand, until resumed; twice is harmless."""
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction() as connection:
+            before = _found(connection, actor, id_or_name)
+            after = replace(before, paused_at=before.paused_at or self._database.now())
+            journal.update_printer(connection, after, another_device=False)
+        return after
+
+    def resume(self, actor: Actor, id_or_name: str) -> Printer:
+        """Go on after a pause; twice is harmless."""
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction() as connection:
+            after = replace(_found(connection, actor, id_or_name), paused_at=None)
+            journal.update_printer(connection, after, another_device=False)
+        self.wakeups.wake(after.id)
+        return after
+
+    def remove(self, actor: Actor, id_or_name: str) -> None:
+        """Remove a printer; its name is free again, its jobs' history stays.
+
+        Raises Conflict ``printer.busy`` while labels of it are open or uncertain.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction() as connection:
+            found = _found(connection, actor, id_or_name)
+            _not_built_in(found)
+            journal.remove_printer(connection, found.id, self._database.now())
+        self.wakeups.wake(found.id)
+
+    def browser(self, actor: Actor) -> Printer:
+        """The store's built-in printer, made at the first asking: its labels open as PDF (P6)."""
+        actor.require(Right.PRINT)
+        with self._database.reading() as connection:
+            found = journal.find_printer(connection, actor.store_id, _BROWSER)
+        if found is not None:
+            return found
+        profile = self._profiles.get(_BROWSER)
+        printer = Printer(
+            id=new_id(),
+            store_id=actor.store_id,
+            name=_BROWSER,
+            uri=BROWSER_URI,
+            profile=profile.name,
+            dpi=profile.dpi,
+            created_at=self._database.now(),
+            state=PrinterState("ready", "", "browser", self._database.now()),
+        )
+        try:
+            with self._database.transaction() as connection:
+                journal.insert_printer(connection, printer)
+        except Conflict:  # another request made it at the same moment
+            return self._find(actor, _BROWSER)
+        return printer
+
+    def for_request(self, actor: Actor, id_or_name: str) -> Printer:
+        """The printer that a print request names. Raises Invalid on field ``printer`` if the store has none such."""
+        if id_or_name == _BROWSER:
+            return self.browser(actor)
+        with self._database.reading() as connection:
+            found = journal.find_printer(connection, actor.store_id, id_or_name)
+        if found is None:
+            raise Invalid("no such printer", code="printer.not_found", field="printer")
+        return found
+
+    def _find(self, actor: Actor, id_or_name: str) -> Printer:
+        with self._database.reading() as connection:
+            return _found(connection, actor, id_or_name)
+
+    def _checked(self, printer: Printer) -> Printer:
+        """The printer with its profile's dpi. Raises Invalid naming every wrong field."""
+        faults: list[FieldError] = []
+        name = printer.name
+        if not isinstance(name, str) or not 1 <= len(name) <= 80 or name != name.strip():
+            faults.append(FieldError("name", "must be 1 to 80 characters without spaces around them"))
+        elif not name.isprintable():
+            faults.append(FieldError("name", "must hold printable characters only"))
+        elif name == _BROWSER:
+            faults.append(FieldError("name", "belongs to the built-in printer"))
+        answers, dpi = True, 0
+        try:
+            answers = parse_uri(printer.uri).answers
+        except Invalid as fault:
+            faults += fault.errors
+        try:
+            profile = self._profiles.get(printer.profile)
+            dpi = profile.dpi
+            if profile.name == _BROWSER:
+                faults.append(FieldError("profile", "belongs to the built-in printer"))
+            elif profile.status != "none" and not answers:
+                faults.append(
+                    FieldError("profile", "needs a printer that answers, which this URI never does")
+                )
+        except NotFound as fault:
+            faults += fault.errors
+        for field, (least, most) in _BOUNDS.items():
+            value = getattr(printer, field)
+            if value is None and field in ("darkness", "speed"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                faults.append(FieldError(field, f"must be a whole number from {least} to {most}"))
+        if faults:
+            raise Invalid("the printer is wrong", code="printer.invalid", errors=faults)
+        return replace(printer, dpi=dpi)
+
+
+def _found(connection: Connection, actor: Actor, id_or_name: str) -> Printer:
+    found = journal.find_printer(connection, actor.store_id, id_or_name)
+    if found is None:
+        raise NotFound("no such printer", code="printer.not_found")
+    return found
+
+
+def _not_built_in(printer: Printer) -> None:
+    if printer.is_browser:
+        raise Conflict("the built-in printer stays as it is", code="printer.built_in")

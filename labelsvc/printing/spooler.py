@@ -1,0 +1,532 @@
+"""Sends labels: one process drives, one thread a printer, one label at a time, and nothing twice.
+
+The story of a label, told by ``_OnePrinter._round``:
+
+1. look whose turn it is, and make the bytes for *this* printer;
+2. connect, and ask the printer how it is: not ready, it is asked again until it is; labels stay queued meanwhile;
+3. ask its counter, then commit **sending** with the bytes, after a last look at blocks, holds and cancellations;
+4. write, with no transaction open;
+5. wait for proof: the counter one higher and the printer idle again;
+6. commit the outcome: **printed**, **sent**, **uncertain**, or back to **queued** where surely no byte left.
+
+Hides threads, patience, and what to do when the printer, the wire, the database or this process fails between any two of
+these. A process that dies leaves ``sending`` behind; the next one makes it uncertain and never sends it again by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from labelsvc.db import Database
+from labelsvc.errors import Conflict, LabelsvcError, NotFound
+from labelsvc.languages import zpl
+from labelsvc.log import get_logger
+from labelsvc.printing import journal
+from labelsvc.printing.conversation import ZplConversation
+from labelsvc.printing.driverlock import DriverLock
+from labelsvc.printing.jobs import PrintJobs
+from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
+from labelsvc.printing.printers import Printers
+from labelsvc.printing.transports import Link, TransportBroken, parse_uri
+from labelsvc.printing.wakeups import Wakeups
+
+log = get_logger("printing")
+
+_STOP_S = 10.0  # how long a stop waits for the labels in hand
+_KEEP_LINK_S = 3.0  # an idle connection is kept this long: a fresh one costs, a held one keeps others out
+_LOOK_WELL_S = 60.0  # a resting printer that was ready is looked at this often ...
+_LOOK_ILL_S = 10.0  # ... and one that was not, this often
+_BACK_OFF_S = (0.05, 2.0)  # first and longest pause between questions to a printer that isn't ready
+_BUSY_S = (0.02, 0.2)  # the same for one that is printing: also the pace at which proof is asked for
+_SILENCES = 3  # unanswered questions after which the connection is given up
+
+
+class Spooler:
+    """Drives all printers of a database, if no other process does.
+
+    ``poll_s``: how soon labels are found that another process stored; this one's own are found at once by ``Wakeups``.
+    ``proof_timeout_s``: how long a ready, idle printer may leave a sent label unproven. ``answer_s``: a printer that takes
+    longer to answer a question is silent.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        printers: Printers,
+        jobs: PrintJobs,
+        *,
+        poll_s: float = 0.2,
+        printer_retry_s: float = 2.0,
+        proof_timeout_s: float = 30.0,
+        answer_s: float = 2.0,
+        lock_path: Path | None = None,
+        wakeups: Wakeups | None = None,
+    ) -> None:
+        if lock_path is None:
+            if database.path is None:
+                raise LabelsvcError("this database has no file beside which to lock; name a lock_path")
+            lock_path = database.path.with_name(database.path.name + ".driver")
+        self.database = database
+        self.printers = printers
+        self.jobs = jobs
+        self.printer_retry_s = printer_retry_s
+        self.proof_timeout_s = proof_timeout_s
+        self.answer_s = answer_s
+        self.wakeups = wakeups or jobs.wakeups
+        self.stopping = threading.Event()
+        self.stop_by = float("inf")
+        self._poll_s = poll_s
+        self._lock = DriverLock(lock_path)
+        self._threads: dict[str, _OnePrinter] = {}
+        self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
+
+    @property
+    def driving(self) -> bool:
+        """Whether this process drives the printers."""
+        return self._lock.held
+
+    def start(self) -> None:
+        """Begin in the background: wait for the lock, sweep up after a dead process, then drive."""
+        self._warden.start()
+
+    def stop(self) -> None:
+        """Finish the labels in hand, at most 10 s; what is unproven then is uncertain. Then give the lock free.
+
+        Harmless before ``start`` and the second time.
+        """
+        self.stop_by = time.monotonic() + _STOP_S
+        self.stopping.set()
+        if self._warden.ident is not None:
+            self._warden.join(_STOP_S)
+        for each in self._threads.values():
+            each.wake()
+        for each in self._threads.values():
+            each.join(max(0.0, self.stop_by - time.monotonic()))
+        for each in self._threads.values():
+            each.abort()
+        for each in self._threads.values():
+            each.join(2.0)
+        if any(each.is_alive() for each in self._threads.values()):
+            # It may still write, so only the end of this process frees the lock.
+            log.error(
+                "spooler.stuck", printers=[name for name, each in self._threads.items() if each.is_alive()]
+            )
+        else:
+            self._lock.release()
+        log.info("spooler.stopped")
+
+    def _watch(self) -> None:
+        if not self._lock.acquire(self.stopping):
+            return
+        log.info("spooler.driving")
+        swept = False
+        while not self.stopping.is_set():
+            try:
+                if not swept:
+                    self._sweep()
+                    swept = True
+                with self.database.reading() as connection:
+                    found = journal.driven_printers(connection)
+                for printer_id, waiting in found.items():
+                    self._tend(printer_id, waiting)
+            except Exception as fault:
+                log.error("spooler.failed", exc_info=fault)
+                self.stopping.wait(1.0)
+            self.stopping.wait(self._poll_s)
+
+    def _sweep(self) -> None:
+        """Whatever a dead process was sending is uncertain, and seen as such at once; also what a browser was opening.
+
+        Counters may prove such a label printed (``_OnePrinter._settle``). They never allow sending it again: bytes of
+        the dead process may still be on the network or in the printer's buffer, and come out later.
+        """
+        with self.database.transaction() as connection:
+            found = journal.sweep(connection, self.database.now())
+        for label in found:
+            log.warning("print.uncertain", label=label.id, job=label.job_id, reason=label.reason)
+        if found:
+            self.wakeups.tell_change()
+
+    def _tend(self, printer_id: str, waiting: bool) -> None:
+        thread = self._threads.get(printer_id)
+        if thread is None or not thread.is_alive():
+            thread = self._threads[printer_id] = _OnePrinter(self, printer_id)
+            thread.start()
+        elif waiting:
+            thread.wake()
+
+
+class _OnePrinter(threading.Thread):
+    """The thread of one printer; it ends when the printer is paused or removed."""
+
+    def __init__(self, spooler: Spooler, printer_id: str) -> None:
+        super().__init__(name=f"printer {printer_id}", daemon=True)
+        self._spooler = spooler
+        self._database = spooler.database
+        self._stopping = spooler.stopping
+        self._printer_id = printer_id
+        self._woken = spooler.wakeups.of_printer(printer_id)
+        self._printer: Printer | None = None
+        self._profile: Profile | None = None
+        self._link: Link | None = None
+        self._conversation: ZplConversation | None = None
+        self._status: zpl.HostStatus | None = None
+        self._fresh = True
+        self._used_at = 0.0
+        self._look_at = 0.0
+        self._pause = 0.0
+        self._silences = 0
+        self._seen_unproven: tuple[str, float] = ("", 0.0)
+        self._unsent: str | None = None
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    def abort(self) -> None:
+        """Break off what is being written."""
+        link = self._link
+        if link is not None:
+            link.abort()
+
+    def run(self) -> None:
+        """Rounds until the spooler stops."""
+        try:
+            while not self._stopping.is_set():
+                self._woken.clear()
+                try:
+                    if not self._round():
+                        break
+                except TransportBroken as broken:
+                    self._lost(broken)
+                    self._stopping.wait(self._pause)
+                except Exception as fault:  # a thread that dies would silence its printer
+                    log.error("spooler.failed", printer=self._printer_id, exc_info=fault)
+                    self._drop()
+                    self._stopping.wait(1.0)
+        finally:
+            self._drop()
+
+    # ------------------------------------------------------------ the story
+
+    def _round(self) -> bool:
+        """One label, or one look, or a rest. False if the printer isn't to be driven any more."""
+        self._take_back()
+        with self._database.reading() as connection:
+            printer = journal.driven_printer(connection, self._printer_id)
+            turn = journal.next_turn(connection, self._printer_id)
+            unproven = journal.unproven(connection, self._printer_id)
+        if printer is None:
+            return False
+        if not self._take(printer):
+            return True
+        data = self._render(turn) if turn else b""
+        if data is None:
+            return True
+        pressing = turn is not None or self._worth_settling(unproven)
+        if not pressing and time.monotonic() < self._look_at:
+            self._rest()
+            return True
+        if not self._ready():
+            self._wait_until_ready(pressing)
+            return True
+        self._look_at = time.monotonic() + _LOOK_WELL_S
+        if unproven is not None and self._settle(unproven):
+            return True
+        if turn is None:
+            if pressing:
+                self._woken.wait(1.0)
+            return True
+        self._print(turn, data)
+        return True
+
+    def _print(self, turn: Turn, data: bytes) -> None:
+        """Claim, send, prove, commit."""
+        counter: int | None = None
+        if self._proves:
+            counter = self._talk().counter()
+            if counter is None:
+                self._note("unknown", "no_counter")
+                self._stopping.wait(_BACK_OFF_S[1])
+                return
+        now = self._database.now()
+        self._unsent = turn.label.id
+        with self._database.transaction() as connection:
+            label = journal.claim(connection, turn.label.id, data, counter, now, "spooler")
+        self._unsent = None
+        self._spooler.wakeups.tell_change()
+        if label is None:
+            log.info("print.passed_over", label=turn.label.id, job=turn.label.job_id)
+            return
+        try:
+            state, reason = self._send(label, data, counter)
+        except Exception as fault:  # whatever it was, bytes may have left
+            log.error("spooler.failed", label=label.id, exc_info=fault)
+            state, reason = LabelState.UNCERTAIN, "the service failed while sending"
+            self._drop()
+        self._commit(label, state, reason)
+        if state is LabelState.QUEUED:
+            self._stopping.wait(self._spooler.printer_retry_s)
+
+    def _take_back(self) -> None:
+        """Where the database broke off during a claim it may have been committed; this thread knows that no byte left."""
+        if self._unsent is None:
+            return
+        with self._database.transaction() as connection:
+            if journal.label_state(connection, self._unsent) is LabelState.SENDING:
+                journal.step(
+                    connection,
+                    self._unsent,
+                    LabelState.QUEUED,
+                    self._database.now(),
+                    actor="spooler",
+                    reason="the database broke off before the first byte",
+                )
+        self._unsent = None
+
+    def _send(self, label: Label, data: bytes, counter: int | None) -> tuple[LabelState, str]:
+        """Write, and find out what came of it."""
+        assert self._profile is not None and self._link is not None
+        try:
+            self._link.write(data, f"{label.id}-{label.attempt}.{self._profile.language}")
+        except TransportBroken as broken:
+            self._lost(broken)
+            if broken.sent == 0:
+                return LabelState.QUEUED, "the connection broke before the first byte"
+            return LabelState.UNCERTAIN, f"the connection broke after {broken.sent} of {len(data)} bytes"
+        try:
+            if counter is None:
+                self._link.flush()
+                return LabelState.SENT, ""
+            return self._prove(counter)
+        except TransportBroken as broken:
+            self._lost(broken)
+            return LabelState.UNCERTAIN, "the connection broke before the printer proved the label"
+        finally:
+            self._used_at = time.monotonic()
+
+    def _prove(self, before: int) -> tuple[LabelState, str]:
+        """Ask until the counter and the buffer tell; blocked by paper or head, the printer goes on by itself."""
+        pause = _BUSY_S[0]
+        resting_since = silent_since = 0.0
+        while True:
+            counter = self._talk().counter()
+            status = self._talk().status() if counter is not None else None
+            now = time.monotonic()
+            if counter is None or status is None:
+                self._note("unknown", "silent")
+                silent_since = silent_since or now
+                if now - silent_since > self._spooler.proof_timeout_s:
+                    return LabelState.UNCERTAIN, "the printer fell silent before it proved the label"
+            else:
+                silent_since = 0.0
+                if counter == before + 1 and status.idle:
+                    self._note("ready", "")
+                    return LabelState.PRINTED, ""
+                if not before <= counter <= before + 1:
+                    return LabelState.UNCERTAIN, f"the printer's counter moved by {counter - before}"
+                if status.blocked:
+                    resting_since = 0.0
+                    self._note("not_ready", status.blocked)
+                else:
+                    self._note("ready", "")
+                    resting_since = (resting_since or now) if _quiet(status) else 0.0
+                    if resting_since and now - resting_since > self._spooler.proof_timeout_s:
+                        return LabelState.UNCERTAIN, "the printer is idle and its counter did not move by one"
+            if self._stopping.is_set() and now > self._spooler.stop_by - 1.0:
+                return LabelState.UNCERTAIN, "the service stopped before the printer proved the label"
+            time.sleep(pause)
+            pause = min(pause * 1.3, _BUSY_S[1])
+
+    def _settle(self, unproven: Unproven) -> bool:
+        """Whether the counter proves the last, uncertain label: one label came out since, and nothing is left to come.
+
+        Anything else settles nothing. In particular an unmoved counter is no reason to send again, see ``_sweep``.
+        """
+        if not self._proves or self._status is None or not self._status.idle:
+            return False
+        if self._talk().counter() != unproven.counter_before + 1:
+            return False
+        with self._database.transaction() as connection:
+            if journal.unproven(connection, self._printer_id) != unproven:
+                return False
+            journal.step(
+                connection,
+                unproven.label.id,
+                LabelState.PRINTED,
+                self._database.now(),
+                actor="counter",
+                reason="the printer's counter moved by one",
+            )
+        log.info("print.printed", label=unproven.label.id, job=unproven.label.job_id, by="counter")
+        self._spooler.wakeups.tell_change()
+        return True
+
+    def _commit(self, label: Label, state: LabelState, reason: str) -> None:
+        """Commit what became of a label; what is known must not be lost because the database is busy for a moment."""
+        while True:
+            try:
+                with self._database.transaction() as connection:
+                    journal.step(
+                        connection, label.id, state, self._database.now(), actor="spooler", reason=reason
+                    )
+                break
+            except Conflict:
+                log.error("print.outcome_refused", label=label.id, job=label.job_id, outcome=state.value)
+                return
+            except Exception as fault:
+                log.error("print.outcome_delayed", label=label.id, job=label.job_id, exc_info=fault)
+                if self._stopping.wait(0.2) and time.monotonic() > self._spooler.stop_by:
+                    return  # the label stays in sending, which the next start makes uncertain
+        event = log.warning if state is LabelState.UNCERTAIN else log.info
+        event(f"print.{state.value}", label=label.id, job=label.job_id, attempt=label.attempt, reason=reason)
+        self._spooler.wakeups.tell_change()
+
+    # ------------------------------------------------------------ the printer
+
+    def _take(self, printer: Printer) -> bool:
+        """Note what a person may have changed since the last round."""
+        if self._printer is not None and self._printer.uri != printer.uri:
+            self._drop()
+            self._look_at = 0.0
+        if self._printer is None or self._printer.profile != printer.profile:
+            self._drop()
+            try:
+                self._profile = self._spooler.printers.profile(printer)
+            except NotFound:
+                self._printer = printer
+                self._profile = None
+                self._note("not_ready", "profile_missing")
+                self._printer = None
+                self._stopping.wait(_BACK_OFF_S[1])
+                return False
+        self._printer = printer
+        return True
+
+    @property
+    def _proves(self) -> bool:
+        return self._profile is not None and self._profile.proof == "odometer"
+
+    def _render(self, turn: Turn) -> bytes | None:
+        """The bytes, or None after committing that this label can't be made any more."""
+        assert self._printer is not None and self._profile is not None
+        try:
+            return self._spooler.jobs.rendering.bytes_for(turn.document, self._printer, self._profile)
+        except Exception as fault:  # one bad label must not stop the queue
+            code = fault.code if isinstance(fault, LabelsvcError) else "internal"
+            log.error("print.not_rendered", label=turn.label.id, job=turn.label.job_id, exc_info=fault)
+            self._commit(turn.label, LabelState.FAILED, f"the label can't be made ({code})")
+            return None
+
+    def _ready(self) -> bool:
+        """Connected, and the printer says that it can print now (or never says anything, and we know that)."""
+        assert self._printer is not None and self._profile is not None
+        self._fresh = self._link is None
+        if self._link is None:
+            self._link = parse_uri(self._printer.uri).connect()
+            self._silences = 0
+            if self._profile.status == "zpl-hs":
+                self._conversation = ZplConversation(self._link, self._spooler.answer_s)
+        self._used_at = time.monotonic()
+        if self._conversation is None:
+            self._note("unknown", "no_status")
+            return True
+        self._status = status = self._conversation.status()
+        if status is None:
+            self._heard_nothing()
+            return False
+        self._silences = 0
+        if status.blocked:
+            self._note("not_ready", status.blocked)
+            self._pause = min(max(self._pause * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
+            return False
+        if self._proves and not _quiet(status):
+            # Something is still to come out: a counter read now would be too low for our label's proof.
+            self._note("ready", "")
+            self._pause = min(max(self._pause * 1.3, _BUSY_S[0]), _BUSY_S[1])
+            return False
+        self._note("ready", "")
+        self._pause = 0.0
+        return True
+
+    def _wait_until_ready(self, pressing: bool) -> None:
+        if pressing:
+            self._stopping.wait(self._pause)
+        else:
+            self._look_at = time.monotonic() + _LOOK_ILL_S
+
+    def _worth_settling(self, unproven: Unproven | None) -> bool:
+        """For a while an uncertain label is reason enough to look; after that a person is asked sooner than the printer."""
+        if unproven is None:
+            return False
+        label_id, since = self._seen_unproven
+        if label_id != unproven.label.id:
+            since = time.monotonic()
+            self._seen_unproven = (unproven.label.id, since)
+        return time.monotonic() - since < self._spooler.proof_timeout_s
+
+    def _heard_nothing(self) -> None:
+        """Silence is unknown: the printer may be blocked, off, or another kind. After a few tries begin anew."""
+        self._note("unknown", "silent")
+        self._silences += 1
+        self._pause = _BACK_OFF_S[0]
+        if self._silences >= _SILENCES:
+            self._drop()
+            self._pause = _BACK_OFF_S[1]
+
+    def _lost(self, broken: TransportBroken) -> None:
+        """The connection is gone, or was never there. One that was kept may just have been closed by the printer."""
+        kept = self._link is not None and not self._fresh
+        self._drop()
+        self._pause = 0.0 if kept else self._spooler.printer_retry_s
+        if not kept:
+            self._note("not_ready", broken.reason, source="connection")
+            self._look_at = time.monotonic() + _LOOK_ILL_S
+
+    def _talk(self) -> ZplConversation:
+        assert self._conversation is not None
+        self._used_at = time.monotonic()
+        return self._conversation
+
+    def _rest(self) -> None:
+        """Nothing to do: wait for a wake-up, and let the printer go after a while."""
+        now = time.monotonic()
+        if self._link is not None and now - self._used_at > _KEEP_LINK_S:
+            self._drop()
+        until = self._used_at + _KEEP_LINK_S if self._link is not None else self._look_at
+        self._woken.wait(min(max(until - now, 0.01), 5.0))
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+        self._link = self._conversation = self._status = None
+
+    def _note(self, value: Literal["ready", "not_ready", "unknown"], reason: str, source: str = "") -> None:
+        """Store what was learned of the printer, if it is news or the old news are getting old."""
+        assert self._printer is not None
+        old, now = self._printer.state, self._database.now()
+        if not source:
+            source = self._conversation.source if self._conversation else "connection"
+        same = (old.value, old.reason, old.source) == (value, reason, source)
+        if same and old.at is not None and (now - old.at).total_seconds() < _LOOK_WELL_S / 2:
+            return
+        state = PrinterState(value, reason, source, now)
+        try:
+            with self._database.transaction() as connection:
+                journal.set_printer_state(connection, self._printer_id, state)
+        except LabelsvcError as fault:  # a label may be in hand, and matters more than this
+            log.warning("printer.not_noted", printer=self._printer_id, exc_info=fault)
+            return
+        self._printer = replace(self._printer, state=state)
+        if not same:
+            log.info(f"printer.{value}", printer=self._printer_id, reason=reason)
+            self._spooler.wakeups.tell_change()
+
+
+def _quiet(status: zpl.HostStatus) -> bool:
+    """No label is being printed and none waits."""
+    return status.formats_waiting == 0 and status.labels_left == 0

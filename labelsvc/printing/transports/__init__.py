@@ -1,0 +1,41 @@
+"""Ways to a printer, one file each; a transport knows no printer language.
+
+A transport's URI chooses it from ``TRANSPORTS``. A new one needs a parser from URI to ``Transport`` in that table, and to pass
+the contract suite in tests/contract/test_transports.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from labelsvc.errors import Invalid
+from labelsvc.printing.transports import file, tcp
+from labelsvc.printing.transports.link import Link, Transport, TransportBroken
+
+#: URI scheme -> parser. A parser raises Invalid on field ``uri``.
+TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
+    "tcp": tcp.parse,
+    "file": file.parse,
+}
+
+__all__ = ["TRANSPORTS", "Link", "Transport", "TransportBroken", "parse_uri"]
+
+
+def parse_uri(uri: str) -> Transport:
+    """The transport that a printer's URI names. Raises Invalid on field ``uri``."""
+    if not isinstance(uri, str) or len(uri) > 300 or not uri.isprintable():
+        raise Invalid("must be at most 300 printable characters", code="uri.invalid", field="uri")
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018  # raises ValueError where the port isn't one
+    except ValueError:
+        raise Invalid("isn't a URI", code="uri.invalid", field="uri") from None
+    parse = TRANSPORTS.get(parts.scheme)
+    if parse is None:
+        raise Invalid(
+            f"must begin with one of {', '.join(f'{scheme}://' for scheme in TRANSPORTS)}",
+            code="uri.invalid",
+            field="uri",
+        )
+    return parse(parts)

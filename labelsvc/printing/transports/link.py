@@ -1,0 +1,53 @@
+"""What every transport offers: a link that is opened, written to, read from and closed; and how it breaks.
+
+Hides nothing; the spooler is written against these three.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from labelsvc.errors import Unavailable
+
+
+class TransportBroken(Unavailable):
+    """The way to the printer is broken.
+
+    ``sent`` is how many bytes of the write may have left this machine: 0 means surely none. ``reason`` is one word.
+    """
+
+    default_code = "printer.unreachable"
+
+    def __init__(self, detail: str, *, reason: str, sent: int = 0) -> None:
+        super().__init__(detail, reason=reason)
+        self.reason = reason
+        self.sent = sent
+
+
+class Link(Protocol):
+    """An open way to one printer; used by one thread, but ``close`` may come from any."""
+
+    def write(self, data: bytes, name: str) -> None:
+        """Hand all of ``data`` to this machine's end; ``name`` is what a file is called. Raises TransportBroken with ``sent``."""
+
+    def flush(self) -> None:
+        """Return when the printer's end has taken everything. Raises TransportBroken: how much it took is not known."""
+
+    def read(self, timeout_s: float) -> bytes:
+        """Bytes that the printer sent, as soon as there are any; none after ``timeout_s``. Raises TransportBroken."""
+
+    def close(self) -> None:
+        """Give the printer free, orderly; twice is harmless."""
+
+    def abort(self) -> None:
+        """Break off at once: what has not left yet never will, and a write in another thread ends."""
+
+
+class Transport(Protocol):
+    """A way to one printer, not yet opened. ``answers`` says whether anything ever comes back on it."""
+
+    @property
+    def answers(self) -> bool: ...
+
+    def connect(self) -> Link:
+        """Open it. Raises TransportBroken (``sent`` 0)."""
