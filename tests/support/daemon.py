@@ -85,7 +85,9 @@ class Answered(Exception):
     """The API answered with a problem."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(f"{status} {problem.get('code')}: {problem.get('detail')} {problem.get('errors', '')}")
+        super().__init__(
+            f"{status} {problem.get('code')}: {problem.get('detail')} {problem.get('errors', '')}"
+        )
         self.status, self.problem = status, problem
 
 
@@ -102,7 +104,9 @@ class Api:
     _http: urllib3.PoolManager = field(init=False)
 
     def __post_init__(self) -> None:
-        self._http = urllib3.PoolManager(maxsize=32, retries=False, timeout=urllib3.Timeout(connect=5, read=60))
+        self._http = urllib3.PoolManager(
+            maxsize=32, retries=False, timeout=urllib3.Timeout(connect=5, read=60)
+        )
 
     def get(self, path: str) -> Any:
         """The answer's JSON. Raises Answered, Lost."""

@@ -1,0 +1,120 @@
+"""Sender addresses, and the divisions that they are picked from, over the API. 发货地址"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from pydantic import Field
+
+from labelsvc.security import Right
+from labelsvc.waybills import SenderAddress
+from labelsvc.web.api.shape import Answer, Body, Clear, Line, PartyIn, PartyOut, Query, moment
+from labelsvc.web.rooms import divisions, rooms
+from labelsvc.web.session import actor
+
+api = APIBlueprint("addresses", __name__, url_prefix="/api/v1", tag="addresses")
+
+
+class AddressIn(Body):
+    party: PartyIn
+    default: bool = False
+
+
+class AddressEdit(Body):
+    party: PartyIn
+
+
+class AddressOut(Answer):
+    id: str
+    party: PartyOut
+    is_default: bool
+    in_use: bool = Field(description="Whether a subscription stands on it (E7).")
+    created_at: str
+
+
+class AddressesOut(Answer):
+    items: list[AddressOut]
+
+
+class Place(Query):
+    province: Annotated[Line, Field(max_length=40)] = ""
+    city: Annotated[Line, Field(max_length=40)] = ""
+
+
+class NamesOut(Answer):
+    items: list[str]
+
+
+def address_out(address: SenderAddress, clear: bool) -> dict[str, Any]:
+    """An address as the asker may see it: whoever keeps the addresses sees them clear, if asked for."""
+    who = actor()
+    may = who.may(Right.MANAGE_ADDRESSES) or who.may(Right.SEE_CLEAR_DATA)
+    return {
+        "id": address.id,
+        "party": address.party if clear and may else address.party.masked(),
+        "is_default": address.is_default,
+        "in_use": address.in_use,
+        "created_at": moment(address.created_at),
+    }
+
+
+@api.get("/addresses")
+@api.input(Clear, location="query")
+@api.output(AddressesOut)
+def listed(query_data: Clear) -> dict[str, Any]:
+    """The store's sender addresses, at most 100 (E4)."""
+    return {"items": [address_out(found, query_data.clear) for found in rooms().addresses.list(actor())]}
+
+
+@api.post("/addresses")
+@api.input(AddressIn)
+@api.output(AddressOut, status_code=201)
+def create(json_data: AddressIn) -> dict[str, Any]:
+    """Add a sender address; the first becomes the default."""
+    found = rooms().addresses.create(actor(), json_data.party.party(), default=json_data.default)
+    return address_out(found, clear=True)
+
+
+@api.get("/addresses/<ident:address_id>")
+@api.input(Clear, location="query")
+@api.output(AddressOut)
+def one(address_id: str, query_data: Clear) -> dict[str, Any]:
+    """One sender address."""
+    return address_out(rooms().addresses.get(actor(), address_id), query_data.clear)
+
+
+@api.put("/addresses/<ident:address_id>")
+@api.input(AddressEdit)
+@api.output(AddressOut)
+def edit(address_id: str, json_data: AddressEdit) -> dict[str, Any]:
+    """Change an address; of one in use not its province, city and district (E7)."""
+    return address_out(rooms().addresses.edit(actor(), address_id, json_data.party.party()), clear=True)
+
+
+@api.delete("/addresses/<ident:address_id>")
+@api.output({}, status_code=204)
+def delete(address_id: str) -> str:
+    """Delete an address that isn't in use (E7)."""
+    rooms().addresses.delete(actor(), address_id)
+    return ""
+
+
+@api.post("/addresses/<ident:address_id>/default")
+@api.output(AddressOut)
+def make_default(address_id: str) -> dict[str, Any]:
+    """Make an address the default."""
+    return address_out(rooms().addresses.make_default(actor(), address_id), clear=False)
+
+
+@api.get("/divisions")
+@api.input(Place, location="query")
+@api.output(NamesOut)
+def places(query_data: Place) -> dict[str, Any]:
+    """Provinces; with a province its cities; with a city too its districts, none where a city has none."""
+    found = divisions()
+    if query_data.city:
+        return {"items": found.districts(query_data.province, query_data.city)}
+    if query_data.province:
+        return {"items": found.cities(query_data.province)}
+    return {"items": found.provinces()}

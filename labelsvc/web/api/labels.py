@@ -1,0 +1,69 @@
+"""Labels over the API: the answer to an uncertain one, reprints, a look, and the one-time PDF. 标签"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from labelsvc.web.api.jobs import JobOut, LabelOut, job_out, label_out
+from labelsvc.web.api.shape import Body, Key, Reason, Reference
+from labelsvc.web.rooms import rooms
+from labelsvc.web.session import actor
+
+api = APIBlueprint("labels", __name__, url_prefix="/api/v1/labels", tag="labels")
+
+_Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+_PICTURE: _Responses = {200: {"description": "A picture", "content": {"image/png": {}}}}
+_PDF: _Responses = {200: {"description": "The label, once", "content": {"application/pdf": {}}}}
+
+
+class Resolve(Body):
+    came_out: bool
+
+
+class Reprint(Body):
+    reason: Reason
+    printer: Reference | None = None
+
+
+@api.get("/<ident:label_id>")
+@api.output(LabelOut)
+def one(label_id: str) -> dict[str, Any]:
+    """One label."""
+    return label_out(rooms().jobs.label(actor(), label_id))
+
+
+@api.post("/<ident:label_id>/resolve")
+@api.input(Resolve)
+@api.output(LabelOut)
+def resolve(label_id: str, json_data: Resolve) -> dict[str, Any]:
+    """A person's answer whether an uncertain label came out; one that did not goes next."""
+    return label_out(rooms().jobs.resolve(actor(), label_id, json_data.came_out))
+
+
+@api.post("/<ident:label_id>/reprint")
+@api.input(Key, location="headers")
+@api.input(Reprint)
+@api.output(JobOut, status_code=201)
+def reprint(label_id: str, headers_data: Key, json_data: Reprint) -> dict[str, Any]:
+    """Print a label again, with a reason; the paper says that it is a reprint (W8)."""
+    found = rooms().jobs.reprint(
+        actor(), label_id, json_data.reason, headers_data.idempotency_key, printer=json_data.printer
+    )
+    return job_out(found)
+
+
+@api.get("/<ident:label_id>/preview.png")
+@api.doc(responses=_PICTURE)
+def preview(label_id: str) -> Response:
+    """How the label looks; no print, and only with the right to see clear data."""
+    return Response(rooms().jobs.preview(actor(), label_id), mimetype="image/png")
+
+
+@api.post("/<ident:label_id>/pdf")
+@api.doc(responses=_PDF)
+def pdf(label_id: str) -> Response:
+    """Open a label of the browser printer as PDF: this is its print, possible once (P6); a second time is 410."""
+    return Response(rooms().jobs.open_pdf(actor(), label_id), mimetype="application/pdf")

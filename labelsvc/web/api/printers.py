@@ -1,0 +1,160 @@
+"""Printers and their models over the API. 打印机"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from apiflask import APIBlueprint
+from pydantic import Field
+
+from labelsvc.printing import Printer
+from labelsvc.web.api.shape import Answer, Body, Line, Name, moment
+from labelsvc.web.rooms import rooms
+from labelsvc.web.session import actor
+
+api = APIBlueprint("printers", __name__, url_prefix="/api/v1/printers", tag="printers")
+
+Uri = Annotated[
+    Line, Field(min_length=1, max_length=300, pattern=r"^\S+$", description="tcp://HOST:PORT or file:///DIR")
+]
+
+
+class PrinterIn(Body):
+    name: Name
+    uri: Uri
+    profile: Name = Field(description="A name from /printers/profiles.")
+    darkness: int | None = Field(None, ge=0, le=30)
+    speed: int | None = Field(None, ge=1, le=14)
+    offset_x: int = Field(0, ge=-400, le=400, description="Dots.")
+    offset_y: int = Field(0, ge=-400, le=400, description="Dots.")
+
+
+class PrinterEdit(Body):
+    """Only what changes."""
+
+    name: Name | None = None
+    uri: Uri | None = None
+    profile: Name | None = None
+    darkness: int | None = Field(None, ge=0, le=30)
+    speed: int | None = Field(None, ge=1, le=14)
+    offset_x: int | None = Field(None, ge=-400, le=400)
+    offset_y: int | None = Field(None, ge=-400, le=400)
+
+
+class StateOut(Answer):
+    value: Literal["ready", "not_ready", "unknown"]
+    reason: str
+    source: str
+    at: str | None
+
+
+class PrinterOut(Answer):
+    id: str
+    name: str
+    uri: str
+    profile: str
+    dpi: int
+    darkness: int | None
+    speed: int | None
+    offset_x: int
+    offset_y: int
+    paused_at: str | None
+    created_at: str
+    state: StateOut
+
+
+class PrintersOut(Answer):
+    items: list[PrinterOut]
+
+
+class ProfileOut(Answer):
+    name: str
+    maker: str
+    model: str
+    language: str
+    dpi: int
+    head_width_mm: float | None
+    max_length_mm: float | None
+    proof: Literal["odometer", "none"] = Field(description="What proves that a label came out.")
+    status: Literal["zpl-hs", "none"]
+    verified: Literal["emulator", "manual"]
+
+
+class ProfilesOut(Answer):
+    items: list[ProfileOut]
+
+
+def printer_out(printer: Printer) -> dict[str, Any]:
+    """A printer as the API shows it."""
+    state = printer.state
+    return {
+        **{name: getattr(printer, name) for name in PrinterOut.model_fields},
+        "paused_at": moment(printer.paused_at),
+        "created_at": moment(printer.created_at),
+        "state": {
+            "value": state.value,
+            "reason": state.reason,
+            "source": state.source,
+            "at": moment(state.at),
+        },
+    }
+
+
+@api.get("/profiles")
+@api.output(ProfilesOut)
+def profiles() -> dict[str, Any]:
+    """The models of printers that are known."""
+    return {"items": rooms().printers.profiles()}
+
+
+@api.get("")
+@api.output(PrintersOut)
+def listed() -> dict[str, Any]:
+    """The store's printers and what is known of their state."""
+    return {"items": [printer_out(printer) for printer in rooms().printers.list(actor())]}
+
+
+@api.post("")
+@api.input(PrinterIn)
+@api.output(PrinterOut, status_code=201)
+def add(json_data: PrinterIn) -> dict[str, Any]:
+    """Add a printer."""
+    return printer_out(rooms().printers.add(actor(), **json_data.model_dump()))
+
+
+@api.get("/<ident:printer_id>")
+@api.output(PrinterOut)
+def one(printer_id: str) -> dict[str, Any]:
+    """One printer."""
+    return printer_out(rooms().printers.get(actor(), printer_id))
+
+
+@api.patch("/<ident:printer_id>")
+@api.input(PrinterEdit)
+@api.output(PrinterOut)
+def edit(printer_id: str, json_data: PrinterEdit) -> dict[str, Any]:
+    """Change a printer; its queue stays."""
+    changes = json_data.model_dump(exclude_none=True)
+    return printer_out(rooms().printers.edit(actor(), printer_id, **changes))
+
+
+@api.delete("/<ident:printer_id>")
+@api.output({}, status_code=204)
+def remove(printer_id: str) -> str:
+    """Remove a printer that has no open or uncertain label."""
+    rooms().printers.remove(actor(), printer_id)
+    return ""
+
+
+@api.post("/<ident:printer_id>/pause")
+@api.output(PrinterOut)
+def pause(printer_id: str) -> dict[str, Any]:
+    """Send nothing more after the label in hand."""
+    return printer_out(rooms().printers.pause(actor(), printer_id))
+
+
+@api.post("/<ident:printer_id>/resume")
+@api.output(PrinterOut)
+def resume(printer_id: str) -> dict[str, Any]:
+    """Go on after a pause."""
+    return printer_out(rooms().printers.resume(actor(), printer_id))

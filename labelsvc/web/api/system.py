@@ -1,0 +1,52 @@
+"""Whether the service lives, and who the caller is to it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from apiflask import APIBlueprint
+
+import labelsvc
+from labelsvc.web.api.shape import Answer
+from labelsvc.web.rooms import rooms
+from labelsvc.web.session import actor
+
+api = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="system")
+
+
+class Health(Answer):
+    status: Literal["ok"]
+    version: str
+
+
+class Me(Answer):
+    user_id: str
+    name: str
+    store_id: str
+    store_name: str
+    store_kind: Literal["merchant", "factory"]
+    rights: list[str]
+
+
+@api.get("/health")
+@api.output(Health)
+def health() -> dict[str, Any]:
+    """Whether the service and its database answer."""
+    rooms().database.revision()
+    return {"status": "ok", "version": labelsvc.__version__}
+
+
+@api.get("/me")
+@api.output(Me)
+def me() -> dict[str, Any]:
+    """Who the caller is and what they may do."""
+    who = actor()
+    store = rooms().accounts.store(who.store_id)
+    return {
+        "user_id": who.user_id,
+        "name": who.name,
+        "store_id": store.id,
+        "store_name": store.name,
+        "store_kind": store.kind.value,
+        "rights": sorted(right.value for right in who.rights),
+    }

@@ -1,0 +1,149 @@
+"""Pages of printers: their state, and adding, changing, pausing, testing them. 打印机"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from labelsvc.db import new_id
+from labelsvc.errors import FieldError, Invalid, LabelsvcError
+from labelsvc.printing import DocumentRequest, Printer, PrintRequest
+from labelsvc.web.pages import words
+from labelsvc.web.rooms import rooms
+from labelsvc.web.session import actor
+
+pages = Blueprint("printers_pages", __name__, url_prefix="/printers")
+
+_TEST_LABEL = Path(__file__).parent.parent / "ui" / "test-label.xml"
+_NUMBERS = ("darkness", "speed", "offset_x", "offset_y")
+
+
+@pages.get("")
+def listed() -> str:
+    """All printers."""
+    return render_template("printers.html", printers=_real())
+
+
+@pages.get("/live")
+def live() -> str:
+    """The printers' cards alone."""
+    return render_template("_printers.html", printers=_real())
+
+
+@pages.get("/new")
+def new() -> str:
+    """The form of a new printer."""
+    return _form({}, None)
+
+
+@pages.post("/new")
+def add() -> Response | tuple[str, int]:
+    """Add a printer."""
+    given = _given()
+    try:
+        changes = _numbers(given)
+        rooms().printers.add(
+            actor(),
+            given["name"],
+            given["uri"],
+            given["profile"],
+            **{name: value for name, value in changes.items() if value is not None},
+        )
+    except LabelsvcError as error:
+        return _form(given, None, error), error.status
+    return redirect(url_for(".listed", done="printer_added"), 303)
+
+
+@pages.get("/<ident:printer_id>")
+def one(printer_id: str) -> str:
+    """The form of a printer."""
+    printer = rooms().printers.get(actor(), printer_id)
+    given = {name: getattr(printer, name) for name in ("name", "uri", "profile", *_NUMBERS)}
+    return _form({name: "" if value is None else str(value) for name, value in given.items()}, printer)
+
+
+@pages.post("/<ident:printer_id>")
+def edit(printer_id: str) -> Response | tuple[str, int]:
+    """Change a printer."""
+    given = _given()
+    try:
+        rooms().printers.edit(
+            actor(),
+            printer_id,
+            name=given["name"],
+            uri=given["uri"],
+            profile=given["profile"],
+            **_numbers(given),
+        )
+    except LabelsvcError as error:
+        return _form(given, rooms().printers.get(actor(), printer_id), error), error.status
+    return redirect(url_for(".listed", done="printer_changed"), 303)
+
+
+@pages.post("/<ident:printer_id>/pause")
+def pause(printer_id: str) -> Response:
+    """Pause."""
+    rooms().printers.pause(actor(), printer_id)
+    return redirect(url_for(".listed", done="printer_paused"), 303)
+
+
+@pages.post("/<ident:printer_id>/resume")
+def resume(printer_id: str) -> Response:
+    """Resume."""
+    rooms().printers.resume(actor(), printer_id)
+    return redirect(url_for(".listed", done="printer_resumed"), 303)
+
+
+@pages.post("/<ident:printer_id>/remove")
+def remove(printer_id: str) -> Response:
+    """Remove."""
+    rooms().printers.remove(actor(), printer_id)
+    return redirect(url_for(".listed", done="printer_removed"), 303)
+
+
+@pages.post("/<ident:printer_id>/test")
+def test(printer_id: str) -> Response:
+    """Print a small label that shows the printer's name and a barcode, and is no waybill."""
+    printer = rooms().printers.get(actor(), printer_id)
+    document = DocumentRequest(
+        template="test-label",
+        template_text=_TEST_LABEL.read_text("utf-8"),
+        data={"printer": printer.name, "time": words.clock(rooms().database.now())},
+        title=str(words.TEST_LABEL),
+    )
+    job = rooms().jobs.submit(
+        actor(), PrintRequest(printer.id, (document,), f"test-{new_id()}", origin="page")
+    )
+    return redirect(url_for("jobs_pages.one", job_id=job.id, done="test_sent"), 303)
+
+
+def _real() -> list[Printer]:
+    """The printers with a wire."""
+    return [printer for printer in rooms().printers.list(actor()) if not printer.is_browser]
+
+
+def _given() -> dict[str, str]:
+    return {name: request.form.get(name, "").strip() for name in ("name", "uri", "profile", *_NUMBERS)}
+
+
+def _numbers(given: dict[str, str]) -> dict[str, Any]:
+    """The form's numbers; an empty one is None. Raises Invalid naming each that is no whole number."""
+    found: dict[str, Any] = {}
+    faults = []
+    for name in _NUMBERS:
+        try:
+            found[name] = int(given[name]) if given[name] else None
+        except ValueError:
+            faults.append(FieldError(name, "must be a whole number"))
+    if faults:
+        raise Invalid("the printer is wrong", code="printer.invalid", errors=faults)
+    return found
+
+
+def _form(given: dict[str, str], printer: Printer | None, error: LabelsvcError | None = None) -> str:
+    fault: dict[str, Any] = {"fault": words.of(error), "wrong": words.wrong_fields(error)} if error else {}
+    profiles = [profile for profile in rooms().printers.profiles() if profile.name != "browser"]
+    return render_template("printer.html", given=given, printer=printer, profiles=profiles, **fault)

@@ -1,0 +1,166 @@
+// What pages do by themselves: live parts, questions answered by one key, dialogs, place pickers. Nothing is sent without a person's act.
+"use strict";
+
+const csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+
+const seen = new WeakMap();
+
+// Somebody is choosing or writing in there.
+const busy = (part) => part.querySelector("dialog[open]") !== null || (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"));
+
+// New content, the focus where it was; if the work went on a stage, the forms beside it are other ones: a whole new page.
+function refresh(part, text) {
+  const focus = document.activeElement?.id;
+  part.innerHTML = text;
+  seen.set(part, text);
+  const stage = part.querySelector("[data-stage]")?.dataset.stage;
+  if (part.dataset.stageNow !== undefined && stage !== part.dataset.stageNow && document.querySelector("dialog[open]") === null) {
+    location.reload();
+    return;
+  }
+  wire(part);
+  if (focus && part.querySelector(`#${CSS.escape(focus)}`)) document.getElementById(focus).focus({ preventScroll: true });
+  else if (document.activeElement === document.body) part.querySelector(".question")?.focus({ preventScroll: true });
+}
+
+// A part with data-live is fetched again every second while it says data-open (something is still to come), else every five.
+function keepLive(part) {
+  let failed = 0;
+  const look = async () => {
+    let pause = part.querySelector("[data-open]") ? 1000 : 5000;
+    if (!document.hidden && !busy(part)) {
+      try {
+        const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" }, redirect: "manual" });
+        if (answer.type === "opaqueredirect" || answer.status === 401) { location.reload(); return; }
+        if (!answer.ok) throw new Error(answer.status);
+        const text = await answer.text();
+        if (text !== seen.get(part)) refresh(part, text);
+        failed = 0;
+        part.classList.remove("stale");
+      } catch {
+        failed += 1;
+        if (failed > 2) part.classList.add("stale");
+        pause = Math.min(1000 * 2 ** failed, 15000);
+      }
+    }
+    setTimeout(look, pause);
+  };
+  setTimeout(look, part.querySelector("[data-open]") ? 1000 : 5000);
+}
+
+// An uncertain label's question: Y or 1 it came out, N or 2 it did not. The focused question is asked, else the first.
+function answerByKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (event.target.closest("input, select, textarea, dialog")) return;
+  const side = { y: "yes", 1: "yes", n: "no", 2: "no" }[event.key.toLowerCase()];
+  if (!side) return;
+  const question = event.target.closest(".question") ?? document.querySelector(".question");
+  const button = question?.querySelector(`button.${side}`);
+  if (button && !button.disabled) { event.preventDefault(); button.click(); }
+}
+
+async function fillPicker(select, url, chosen) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  const items = answer.ok ? (await answer.json()).items : [];
+  select.replaceChildren(new Option(select.dataset.blank, ""), ...items.map((name) => new Option(name, name, false, name === chosen)));
+  select.disabled = items.length === 0;
+  return items.length;
+}
+
+// Province, city, district: each fills the next.
+function pickPlaces(form) {
+  const [province, city, district] = ["province", "city", "district"].map((name) => form.querySelector(`select[name=${name}]`));
+  const url = form.dataset.places;
+  const fillDistricts = async (chosen) => {
+    district.replaceChildren(new Option(district.dataset.blank, ""));
+    district.disabled = true;
+    if (!city.value) return;
+    const found = await fillPicker(district, `${url}?${new URLSearchParams({ province: province.value, city: city.value })}`, chosen);
+    district.required = found > 0;
+  };
+  const fillCities = async (chosen) => {
+    city.replaceChildren(new Option(city.dataset.blank, ""));
+    city.disabled = true;
+    if (province.value) await fillPicker(city, `${url}?${new URLSearchParams({ province: province.value })}`, chosen);
+    if (city.options.length === 2) city.selectedIndex = 1;
+  };
+  province.addEventListener("change", async () => { await fillCities(); await fillDistricts(); });
+  city.addEventListener("change", () => fillDistricts());
+  (async () => {
+    await fillPicker(province, url, province.dataset.chosen);
+    if (province.value) { await fillCities(city.dataset.chosen); await fillDistricts(district.dataset.chosen); }
+  })();
+}
+
+// A one-time sign-in stands behind the #, where no log and no link previewer sees it.
+function signInByLink(form) {
+  if (location.hash.length < 2) return;
+  form.elements.secret.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  form.requestSubmit();
+}
+
+// The label comes once, by POST, as a blob that no cache keeps; then the browser's own print dialog.
+async function openSheet(place) {
+  const say = place.querySelector("[role=status]");
+  const again = place.querySelector("[data-again]");
+  try {
+    const answer = await fetch(place.dataset.sheet, { method: "POST", headers: { "X-CSRF-Token": csrf, Accept: "application/json, application/pdf" } });
+    if (!answer.ok) {
+      const { code = "" } = await answer.json().catch(() => ({}));
+      say.className = "note bad";
+      say.textContent = code === "pdf.opened" ? place.dataset.opened : place.dataset.failed;
+      if (again) again.hidden = code !== "pdf.opened";
+      return;
+    }
+    const frame = document.createElement("iframe");
+    frame.className = "sheet";
+    frame.title = place.dataset.title;
+    frame.src = URL.createObjectURL(await answer.blob());
+    const print = () => { frame.contentWindow.focus(); frame.contentWindow.print(); };
+    frame.addEventListener("load", print, { once: true });
+    place.querySelector("[data-frame]").append(frame);
+    const button = document.querySelector("[data-print]");
+    button.hidden = false;
+    button.addEventListener("click", print);
+    say.className = "note good";
+    say.textContent = place.dataset.done;
+  } catch {
+    say.className = "note bad";
+    say.textContent = place.dataset.failed;
+  }
+}
+
+function wire(root) {
+  for (const button of root.querySelectorAll("[data-dialog]")) {
+    button.addEventListener("click", () => document.getElementById(button.dataset.dialog).showModal());
+  }
+  for (const button of root.querySelectorAll("[data-close]")) {
+    button.addEventListener("click", () => button.closest("dialog").close());
+  }
+  for (const form of root.querySelectorAll("form[method=post]")) {
+    form.addEventListener("submit", () => setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; })));
+  }
+  for (const select of root.querySelectorAll("select[data-goes]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
+  }
+}
+
+wire(document);
+document.addEventListener("keydown", answerByKey);
+document.querySelectorAll("[data-live]").forEach(keepLive);
+document.querySelectorAll("form[data-places]").forEach(pickPlaces);
+document.querySelectorAll("form[data-sign-in]").forEach((form) => {
+  signInByLink(form);
+  addEventListener("hashchange", () => signInByLink(form));
+});
+document.querySelectorAll("[data-sheet]").forEach(openSheet);
+document.querySelector(".question")?.focus({ preventScroll: true });
+// What was done is said once, not again at a reload.
+if (location.search.includes("done=")) {
+  const url = new URL(location);
+  url.searchParams.delete("done");
+  history.replaceState(null, "", url);
+}
+// A page that comes back by the Back button has its buttons again.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

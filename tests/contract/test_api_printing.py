@@ -1,0 +1,171 @@
+"""Printers, jobs and labels over the API, on real rooms; nothing drives a printer here, so labels stay where they are put."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.web import House, assert_problem, build, label_data
+
+from labelsvc.security import Actor, Role
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """An app on real rooms."""
+    return House(build(tmp_path_factory.mktemp("printing")))
+
+
+@pytest.fixture(scope="module")
+def owner(house):
+    """The owner of a merchant with one printer."""
+    caller = house.caller("云上小店")
+    body = {"name": "打包台 1", "uri": "tcp://127.0.0.1:9", "profile": "virtual-zpl-203"}
+    assert caller.post("/printers", body).status_code == 201
+    return caller
+
+
+def _job(owner, key, printer="打包台 1", **more):
+    documents = [{"template": "waybill-76x130", "data": label_data(), "title": key}]
+    return owner.post("/jobs", {"printer": printer, "documents": documents, **more}, key=key)
+
+
+def test_health_needs_nobody_and_me_says_who(house, owner):
+    """The one open call, and the caller's own picture."""
+    assert house.stranger().get("/health").json["status"] == "ok"
+    me = owner.get("/me").json
+    assert me["store_name"] == "云上小店" and "labels.print" in me["rights"]
+
+
+def test_printers_are_kept_over_the_api(owner):
+    """Add, see, edit, pause, resume, remove."""
+    made = owner.post(
+        "/printers",
+        {"name": "二号", "uri": "tcp://127.0.0.1:9", "profile": "virtual-zpl-300", "offset_x": -8},
+    )
+    assert made.status_code == 201 and made.json["dpi"] == 300 and made.json["offset_x"] == -8
+    path = f"/printers/{made.json['id']}"
+    assert owner.get(path).json["state"]["value"] == "unknown"
+    assert owner("PATCH", path, {"name": "三号"}).json["name"] == "三号"
+    assert owner.post(f"{path}/pause").json["paused_at"]
+    assert owner.post(f"{path}/resume").json["paused_at"] is None
+    assert_problem(
+        owner.post("/printers", {"name": "三号", "uri": "tcp://127.0.0.1:9", "profile": "virtual-zpl-203"}),
+        409,
+    )
+    assert owner("DELETE", path).status_code == 204
+    assert_problem(owner.get(path), 404)
+
+
+def test_models_and_templates_are_listed(owner):
+    """What a client picks from."""
+    assert "virtual-zpl-203" in {found["name"] for found in owner.get("/printers/profiles").json["items"]}
+    templates = {found["name"]: found for found in owner.get("/templates").json["items"]}
+    assert (
+        templates["waybill-76x130"]["width_mm"] == 76
+        and "waybillCode" in templates["waybill-76x130"]["paths"]
+    )
+
+
+def test_a_job_is_stored_and_seen(owner):
+    """201 with its labels, then GET, list, history; no data of the label in any of them."""
+    made = _job(owner, "seen")
+    assert made.status_code == 201, made.json
+    job = made.json
+    assert job["state"] == "queued" and [label["title"] for label in job["labels"]] == ["seen"]
+    assert owner.get(f"/jobs/{job['id']}").json == job
+    assert job["id"] in {found["id"] for found in owner.get("/jobs?state=queued").json["items"]}
+    history = owner.get(f"/jobs/{job['id']}/history")
+    assert [change["after"] for change in history.json["items"]] == ["queued"]
+    text = made.get_data(as_text=True) + history.get_data(as_text=True)
+    assert "欧阳" not in text and "13912345678" not in text
+
+
+def test_the_same_key_is_the_same_job_even_at_once(owner):
+    """Issue 2, item 4: the same request 20 times at once with one key is one job with one label."""
+    found, start = [], threading.Barrier(20)
+
+    def ask():
+        start.wait()
+        answer = _job(owner, "racing")
+        found.append((answer.status_code, answer.json["id"]))
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20 and len(set(found)) == 1 and found[0][0] == 201
+
+
+def test_the_same_key_with_other_content_is_a_conflict(owner):
+    """409 with its code."""
+    assert _job(owner, "reused").status_code == 201
+    assert_problem(_job(owner, "reused", lane="batch"), 409, "key.reused")
+
+
+def test_hold_release_and_cancel(owner):
+    """Only what hasn't left is held or cancelled; a second cancel says so."""
+    path = f"/jobs/{_job(owner, 'held', hold=True).json['id']}"
+    assert owner.get(path).json["state"] == "held"
+    assert owner.post(f"{path}/release").json["state"] == "queued"
+    assert owner.post(f"{path}/hold").json["state"] == "held"
+    assert owner.post(f"{path}/cancel").json["state"] == "cancelled"
+    assert_problem(owner.post(f"{path}/hold"), 409)
+
+
+def test_waiting_ends_with_the_time_when_nothing_happens(owner):
+    """A job that can't print is answered as it is."""
+    job = _job(owner, "waiting").json
+    assert owner.get(f"/jobs/{job['id']}?wait_s=0.2").json["state"] == "queued"
+
+
+def test_a_label_that_is_not_uncertain_has_no_question(owner):
+    """Resolving answers a question that must stand."""
+    label = _job(owner, "certain").json["labels"][0]
+    assert_problem(owner.post(f"/labels/{label['id']}/resolve", {"came_out": True}), 409, "label.step")
+    assert_problem(owner.post(f"/labels/{label['id']}/reprint", {"reason": "卡纸"}, key="re-certain"), 409)
+
+
+def test_the_preview_is_a_picture_for_those_who_may_see_clear_data(house, owner):
+    """D7: no preview without the right; and looking isn't printing."""
+    label = _job(owner, "preview").json["labels"][0]
+    seen = owner.get(f"/labels/{label['id']}/preview.png")
+    assert (seen.status_code, seen.mimetype, seen.data[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
+    assert owner.get(f"/labels/{label['id']}").json["state"] == "queued"
+    packer = house.caller("云上小店", role=Role.PACKER)
+    assert_problem(packer.get(f"/labels/{label['id']}/preview.png"), 403, "forbidden")
+
+
+def test_the_pdf_comes_once_and_only_from_the_browser_printer(house, owner):
+    """P6."""
+    house.rooms.printers.browser(Actor.operator(owner.store.id))
+    wired = _job(owner, "wired").json["labels"][0]
+    assert_problem(owner.post(f"/labels/{wired['id']}/pdf"), 409)
+    label = _job(owner, "once", printer="browser").json["labels"][0]
+    opened = owner.post(f"/labels/{label['id']}/pdf")
+    assert opened.status_code == 200 and opened.data[:5] == b"%PDF-"
+    assert_problem(owner.post(f"/labels/{label['id']}/pdf"), 410, "pdf.opened")
+    again = owner.post(f"/labels/{label['id']}/reprint", {"reason": "卡纸"}, key="re-once")
+    assert again.status_code == 201 and again.json["labels"][0]["reprint_count"] == 1
+
+
+def test_other_stores_jobs_and_labels_are_not_there(house, owner):
+    """Tenancy: 404 on every verb."""
+    job = _job(owner, "mine").json
+    other = house.caller("别家小店")
+    assert_problem(other.get(f"/jobs/{job['id']}"), 404)
+    assert_problem(other.post(f"/jobs/{job['id']}/cancel"), 404)
+    assert_problem(other.get(f"/labels/{job['labels'][0]['id']}/preview.png"), 404)
+    assert_problem(
+        other.post(
+            "/jobs",
+            {
+                "printer": job["printer_id"],
+                "documents": [{"template": "waybill-76x130", "data": label_data()}],
+            },
+            key="x",
+        ),
+        422,
+    )
+    assert other.get("/jobs").json["items"] == []

@@ -1,0 +1,347 @@
+"""Starts the daemon over and over and kills it where it is told to: at the N-th time that it passes a point of a kind.
+
+A program of its own, so that the product has no fault switch. It hides how the points are put around SQLAlchemy's commits,
+the transports and the carrier's HTTP calls from outside, how they are counted across the daemon's processes, and how a start
+is made quick: everything is imported once, and each daemon is a fork of this program.
+
+It obeys one JSON object a line on standard input and answers each with one line:
+
+    {"do": "start", "settings": {...}, "ledger": FILE, "said": FILE, "log": FILE,
+     "kind": str | null, "nth": N, "whom": "all" | "worker" | "arbiter", "sealed": bool}     -> {"group": PGID}
+    {"do": "signal", "group": PGID, "number": N}                                             -> {"done": bool}
+    {"do": "gone", "group": PGID, "timeout_s": s}                                            -> {"gone": bool}
+
+Every point that a daemon passes is a line in its ledger, ``name when``; the line ``! kill`` follows the one at which it killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import http.client
+import io
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+#: Where a point is named after its caller, these are too deep down to say anything.
+_BELOW = (
+    "labelsvc.db",
+    "labelsvc.waybills.carriers",
+    "labelsvc.printing.transports",
+    "labelsvc.printing.conversation",
+)
+
+
+class Points:
+    """The points that the processes of one daemon pass, counted in a file that outlives them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ledger: Path | None = None
+        self._kind: str | None = None
+        self._nth = 0
+        self._whom = "all"
+        self._group = 0
+
+    def arm(self, ledger: Path, kind: str | None, nth: int, whom: str) -> None:
+        """Count into ``ledger``, and kill ``whom`` at the ``nth`` time that ``kind`` is passed (None: never)."""
+        self._ledger, self._kind, self._nth, self._whom = ledger, kind, nth, whom
+        self._group = os.getpgrp()
+
+    def pass_by(self, kind: str) -> None:
+        """Count one point; there are those who don't come back from here."""
+        if self.reached(kind):
+            self.kill()
+
+    def reached(self, kind: str) -> bool:
+        """Count one point; whether it is the one to kill at, which the caller then does in the middle of its work."""
+        if self._ledger is None:
+            return False
+        with (
+            self._lock,
+            self._ledger.open("a+b") as ledger,
+        ):  # opened anew: a lock on it ends with the process
+            fcntl.flock(ledger, fcntl.LOCK_EX)
+            ledger.write(kind.encode() + b"\n")
+            ledger.flush()
+            if kind != self._kind:
+                return False
+            ledger.seek(0)
+            return ledger.read().split(b"\n").count(kind.encode()) == self._nth
+
+    def kill(self) -> None:
+        """Kill -9, at once."""
+        assert self._ledger is not None
+        with self._ledger.open("ab") as ledger:
+            ledger.write(b"! kill\n")
+        if self._whom == "all":
+            os.killpg(0, signal.SIGKILL)
+        elif self._whom == "worker":
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            os.kill(self._group, signal.SIGKILL)
+
+
+POINTS = Points()
+
+
+def caller() -> str:
+    """``room.file:function`` of the product's code that led here."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("labelsvc.") and not module.startswith(_BELOW):
+            return f"{module.removeprefix('labelsvc.')}:{frame.f_code.co_qualname}"
+        frame = frame.f_back
+    return "elsewhere"
+
+
+def replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Put ``wrap(original)`` in the place of ``owner.name``."""
+    setattr(owner, name, wrap(getattr(owner, name)))
+
+
+def watch_commits() -> None:
+    """A point before and after each commit that changes anything."""
+    from sqlalchemy.engine.base import Connection
+
+    def wrap(original: Any) -> Any:
+        def commit(self: Any) -> None:
+            if self.get_execution_options().get("labelsvc_reading"):
+                return original(self)
+            changes = self.connection.dbapi_connection.total_changes
+            if changes == self.info.get("launcher_changes", 0):
+                return original(self)
+            self.info["launcher_changes"] = changes
+            name = f"commit {caller()}"
+            POINTS.pass_by(f"{name} before")
+            original(self)
+            POINTS.pass_by(f"{name} after")
+            return None
+
+        return commit
+
+    replace(Connection, "_commit_impl", wrap)
+
+
+def watch_transports() -> None:
+    """A point before, in the middle of and after each connect, write and read of a printer."""
+    from labelsvc.printing.transports import file, tcp
+
+    def around(what: str) -> Callable[[Any], Any]:
+        def wrap(original: Any) -> Any:
+            def call(self: Any, *arguments: Any) -> Any:
+                name = f"printer {what} {caller()}"
+                POINTS.pass_by(f"{name} before")
+                result = original(self, *arguments)
+                if result != b"":  # a look that found nothing to read is nothing that happened
+                    POINTS.pass_by(f"{name} after")
+                return result
+
+            return call
+
+        return wrap
+
+    def halves(original: Any) -> Any:
+        def write(self: Any, data: bytes, name: str) -> Any:
+            point = f"printer {'label' if name else 'query'} {caller()}"
+            POINTS.pass_by(f"{point} before")
+            if POINTS.reached(f"{point} middle"):
+                original(self, data[: len(data) // 2], name)
+                POINTS.kill()
+                data = data[len(data) // 2 :]  # only where it was another process that died
+            original(self, data, name)
+            POINTS.pass_by(f"{point} after")
+
+        return write
+
+    for transport, link in ((tcp.Tcp, tcp.TcpLink), (file.Directory, file.DirectoryLink)):
+        replace(transport, "connect", around("connect"))
+        replace(link, "write", halves)
+        replace(link, "read", around("read"))
+
+
+def watch_carrier_calls() -> None:
+    """A point before each HTTP call, with half of it sent, with all of it sent, with its answer waiting unread, and after."""
+    from urllib3.connection import HTTPConnection
+    from urllib3.connectionpool import HTTPConnectionPool
+
+    def whole(original: Any) -> Any:
+        def urlopen(self: Any, *arguments: Any, **options: Any) -> Any:
+            name = f"carrier {caller()}"
+            POINTS.pass_by(f"{name} before")
+            answer = original(self, *arguments, **options)
+            POINTS.pass_by(f"{name} after")
+            return answer
+
+        return urlopen
+
+    def half(original: Any) -> Any:
+        def send(self: Any, data: Any) -> None:
+            is_body = isinstance(self, HTTPConnection) and not bytes(data[:5]) == b"POST "
+            if is_body and POINTS.reached(f"carrier {caller()} half sent"):
+                original(self, data[: len(data) // 2])
+                POINTS.kill()
+                data = data[len(data) // 2 :]  # only where it was another process that died
+            original(self, data)
+
+        return send
+
+    def unread(original: Any) -> Any:
+        def getresponse(self: Any) -> Any:
+            name = f"carrier {caller()}"
+            POINTS.pass_by(f"{name} sent")
+            if POINTS.reached(f"{name} answered"):
+                select.select([self.sock], [], [], 10)
+                POINTS.kill()
+            return original(self)
+
+        return getresponse
+
+    replace(HTTPConnectionPool, "urlopen", whole)
+    replace(http.client.HTTPConnection, "send", half)
+    replace(HTTPConnection, "getresponse", unread)
+
+
+def import_everything() -> None:
+    """Load what every daemon needs, and warm what it would work out anew at each start.
+
+    Font files are read into memory first: an open file would share its position with every fork.
+    """
+    from fontTools import ttLib
+
+    original = ttLib.TTFont
+
+    def in_memory(file: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(file, str | os.PathLike):
+            file = io.BytesIO(Path(file).read_bytes())
+        return original(file, *arguments, **options)
+
+    ttLib.TTFont = in_memory
+
+    from labelsvc import daemon, web  # noqa: F401
+    from labelsvc.labels import StandardTemplates, compose
+    from labelsvc.languages import Target, encode
+    from labelsvc.waybills import Divisions
+
+    templates = StandardTemplates()
+    for name in templates.names():
+        encode(
+            compose(templates.get(name), {"recipient": {"name": "热身"}, "waybillCode": "000000000001"}),
+            Target("zpl"),
+        )
+    Divisions().provinces()
+
+
+def start(order: dict[str, Any]) -> int:
+    """Fork a daemon into a process group of its own; its group's id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setsid()
+        # All of a daemon ends with this program, however that ends.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for descriptor, path in ((1, order["said"]), (2, order["log"])):
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(file, descriptor)
+            os.close(file)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        if not order.get("sealed", True):
+            unseal()
+        from labelsvc.daemon import serve
+        from labelsvc.settings import load
+
+        POINTS.arm(Path(order["ledger"]), order.get("kind"), order.get("nth", 1), order.get("whom", "all"))
+        serve(load(**order["settings"]))
+    except SystemExit:
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(70)
+    os._exit(0)
+
+
+def unseal() -> None:
+    """Store personal data as it is: the control of the search for it."""
+    from labelsvc.security import Sealer
+
+    Sealer.seal = lambda self, column, plain: plain  # type: ignore[method-assign]
+    Sealer.open = lambda self, column, sealed: sealed  # type: ignore[method-assign]
+
+
+def gone(group: int, timeout_s: float) -> bool:
+    """Whether no process of ``group`` is left, waiting for it so long."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        reap()
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+
+
+def reap() -> None:
+    """Bury every child and grandchild that ended."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return
+        except ChildProcessError:
+            return
+
+
+def obey(order: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one order."""
+    match order["do"]:
+        case "start":
+            return {"group": start(order)}
+        case "signal":
+            try:
+                os.killpg(order["group"], order["number"])
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+                return {"done": False}
+            return {"done": True}
+        case "gone":
+            return {"gone": gone(order["group"], order["timeout_s"])}
+    raise ValueError(order["do"])
+
+
+def main() -> None:
+    """Obey until standard input ends, then end every daemon that is left."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # a worker whose arbiter died comes to us
+    import_everything()
+    watch_commits()
+    watch_transports()
+    watch_carrier_calls()
+    print(json.dumps({"ready": True}), flush=True)
+    groups = []
+    for line in sys.stdin:
+        answer = obey(json.loads(line))
+        if "group" in answer:
+            groups.append(answer["group"])
+        print(json.dumps(answer), flush=True)
+    for group in groups:
+        obey({"do": "signal", "group": group, "number": signal.SIGKILL})
+        gone(group, 5)
+
+
+if __name__ == "__main__":
+    main()

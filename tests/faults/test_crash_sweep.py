@@ -1,0 +1,107 @@
+"""The crash sweep: kill -9 at every commit, printer call and carrier call, one after another; nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from faults.trial import Kill, Street, Tally, Trial, points_of, street
+
+SLICES = 4
+SWEEP_PARCELS = 20
+#: Of the points of issuing, a name's beginning: what a repeated request to the network can hang on.
+ISSUING = ("carrier waybills.", "commit waybills.")
+
+
+@pytest.fixture(scope="module")
+def town():
+    """One street for all trials of this process."""
+    with street() as found:
+        yield found
+
+
+def _sweep(town: Street, parcels: int, kills: list[Kill], dropped: int = 0) -> Tally:
+    tally = Tally()
+    for kill in kills:
+        tally.add(Trial(town, parcels, kill, dropped).run())
+    return tally
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=pytest.mark.xdist_group(f"crash-{part}")) for part in range(SLICES)]
+)
+def test_a_kill_at_any_point_prints_each_label_once(town: Street, part: int):
+    """Three labels, the daemon killed -9 at every point, one trial a point: each number on paper once and live once (W2, P1)."""
+    town.mock.control(repeat="same")
+    kills = points_of(town, 3)
+    assert len({kill.kind for kill in kills}) > 20, "points are missing: the launcher's patches miss the code"
+    tally = _sweep(town, 3, kills[part::SLICES])
+    print(tally.table(f"crash sweep, part {part + 1} of {SLICES}, 3 labels"))
+    tally.check()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("crash-0")
+@pytest.mark.parametrize("repeat", ["same", "new", "exists"])
+def test_a_kill_while_issuing_leaves_one_live_number(town: Street, repeat: str):
+    """Whatever the network answers to a repeated request, a parcel has one live number after a kill while issuing (W2)."""
+    town.mock.control(repeat=repeat)
+    kills = [kill for kill in points_of(town, 1) if kill.kind.startswith(ISSUING)]
+    tally = _sweep(town, 1, kills)
+    print(tally.table(f"network mode {repeat}, 1 label"))
+    tally.check()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("crash-1")
+@pytest.mark.parametrize("repeat", ["same", "new", "exists"])
+def test_a_lost_answer_and_a_kill_leave_one_live_number(town: Street, repeat: str):
+    """An answer of the network that was lost on its way, then a kill before the next call: one live number (W2)."""
+    town.mock.control(repeat=repeat)
+    kinds = {kill.kind for kill in points_of(town, 1) if kill.kind.startswith("carrier waybills.")}
+    kills = [Kill(kind) for kind in sorted(kinds) if kind.endswith((" before", " sent"))]
+    assert kills
+    _sweep(town, 1, kills, dropped=1).check()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("crash-2")
+@pytest.mark.parametrize("whom", ["worker", "arbiter"])
+@pytest.mark.parametrize("point", ["commit printing.spooler:", "printer label", "carrier waybills."])
+def test_each_process_killed_alone_prints_each_label_once(town: Street, whom: str, point: str):
+    """The worker without its arbiter, and the arbiter without its worker: still one driver, each label once."""
+    town.mock.control(repeat="same")
+    kinds = [kill for kill in points_of(town, 3) if kill.kind.startswith(point)]
+    wanted = [kill for kill in kinds if kill.kind.endswith((" after", " middle", " sent")) and kill.nth == 2][
+        -1
+    ]
+    tally = _sweep(town, 3, [Kill(wanted.kind, wanted.nth, whom)])
+    tally.check()
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("repeat", ["same", "new", "exists"])
+@pytest.mark.parametrize("dropped", [0, 3])
+def test_the_long_sweep(repeat: str, dropped: int):
+    """Twenty labels, every point, each of the network's modes, with and without lost answers; ends with a table."""
+    with ExitStack() as stack:
+        towns = [stack.enter_context(street()) for _ in range(os.cpu_count() or 1)]
+        for town in towns:
+            town.mock.control(repeat=repeat)
+        kills = points_of(towns[0], SWEEP_PARCELS)
+        if repeat != "same" or dropped:  # what follows the number isn't the network's business any more
+            kills = [kill for kill in kills if kill.kind.startswith(ISSUING)]
+        with ThreadPoolExecutor(len(towns)) as lanes:
+            parts = [
+                lanes.submit(_sweep, town, SWEEP_PARCELS, kills[lane :: len(towns)], dropped)
+                for lane, town in enumerate(towns)
+            ]
+            whole = Tally()
+            for part in parts:
+                whole.merge(part.result())
+    print(whole.table(f"crash sweep, network mode {repeat}, {dropped} answers lost, {SWEEP_PARCELS} labels"))
+    whole.check()

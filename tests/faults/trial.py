@@ -1,0 +1,429 @@
+"""One trial: parcels go from a warehouse PC to paper while the daemon is killed, and the books are compared afterwards.
+
+Hides who is who: the launcher's daemons, the carrier network and the printer across the street, the PC that asks again with
+the same keys, and the person who looks into the tray and answers truthfully.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from support import readers
+from support.daemon import CARRIER, PRINTER, SENDER, Answered, Api, Lost, Prepared, prepare
+from support.programs import MockCarrier, VirtualPrinter, mock_carrier, virtual_printer
+
+T = TypeVar("T")
+
+LABEL_DOTS = (608, 1040)  # 76 x 130 mm at 8 dots a mm
+RECIPIENT = {
+    "name": "欧阳晓晴",
+    "phone": "19900002001",
+    "province": "广东省",
+    "city": "深圳市",
+    "district": "南山区",
+    "detail": "科技园南区高新南九道10号16栋2单元801室",
+}
+#: What the daemon is told to be: quick to look again, else as it would be anywhere.
+QUICK = {
+    "poll_s": 0.05,
+    "printer_retry_s": 0.2,
+    "proof_timeout_s": 5,
+    "network_timeout_s": 1,
+    "log_level": "debug",
+}
+_PATIENCE_S = 60
+
+
+class Launcher:
+    """The launcher program, and its daemons."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("launcher.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        assert self._answer(90)["ready"]
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put("")
+
+    def _answer(self, timeout_s: float) -> dict[str, Any]:
+        line = self._answers.get(timeout=timeout_s)
+        assert line, "the launcher ended"
+        return json.loads(line)
+
+    def tell(self, **order: Any) -> dict[str, Any]:
+        """Have it do something."""
+        assert self._process.stdin
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        return self._answer(60)
+
+    def close(self) -> None:
+        """End it and every daemon it started."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where to kill: at the ``nth`` time that a point of ``kind`` is passed, and whom."""
+
+    kind: str
+    nth: int = 1
+    whom: str = "all"
+
+    def __str__(self) -> str:
+        return f"{self.kind} #{self.nth} ({self.whom})"
+
+
+@dataclass
+class Running:
+    """A daemon of the launcher's."""
+
+    launcher: Launcher
+    group: int
+    said: Path
+    log: Path
+    ledger: Path
+
+    def address(self) -> str:
+        """Where it listens; "" until it says so. A restarted worker listens where the one before did."""
+        found = re.findall(r"listening on (http\S+)", self.said.read_text()) if self.said.exists() else []
+        return found[-1] if found else ""
+
+    def gone(self, timeout_s: float = 0) -> bool:
+        """Whether every process of it ended."""
+        return bool(self.launcher.tell(do="gone", group=self.group, timeout_s=timeout_s)["gone"])
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it, and see it gone."""
+        self.launcher.tell(do="signal", group=self.group, number=number)
+        if not self.gone(20):
+            self.launcher.tell(do="signal", group=self.group, number=signal.SIGKILL)
+            assert self.gone(5), "a daemon outlives kill -9"
+            raise AssertionError(f"the daemon didn't stop within 20 s of signal {number}")
+
+    def points(self) -> list[str]:
+        """The points that it passed, in their order."""
+        return self.ledger.read_text().splitlines() if self.ledger.exists() else []
+
+    @property
+    def killed(self) -> bool:
+        """Whether the launcher killed it."""
+        return "! kill" in self.points()
+
+
+@dataclass
+class Street:
+    """What stands around the daemon and outlives it: the network, the printer, the launcher, and a prepared state."""
+
+    folder: Path
+    mock: MockCarrier
+    printer: VirtualPrinter
+    launcher: Launcher
+    prepared: Prepared
+    _trials: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def fresh_state(self) -> tuple[int, Prepared]:
+        """A number for a trial, and a copy of the prepared state for it."""
+        number = next(self._trials)
+        home = self.folder / f"trial-{number}"
+        shutil.copytree(self.prepared.settings["state_dir"], home / "state")
+        return number, self.prepared.moved(home / "state")
+
+    def start(self, prepared: Prepared, name: str, kill: Kill | None = None, **settings: Any) -> Running:
+        """Start a daemon; it may be dead before it ever listens."""
+        home = Path(prepared.settings["state_dir"]).parent
+        said, log, ledger = (home / f"{name}.{kind}" for kind in ("said", "log", "ledger"))
+        chosen = {**prepared.settings, **settings}
+        armed = {"kind": kill.kind, "nth": kill.nth, "whom": kill.whom} if kill else {}
+        files = {"said": str(said), "log": str(log), "ledger": str(ledger)}
+        group = self.launcher.tell(do="start", settings=chosen, **files, **armed)["group"]
+        return Running(self.launcher, group, said, log, ledger)
+
+
+@contextmanager
+def street(**printer: Any) -> Iterator[Street]:
+    """The network, the printer and the launcher until the block ends; ``printer`` are the virtual printer's options."""
+    with tempfile.TemporaryDirectory(prefix="labelsvc-faults-") as name:
+        folder = Path(name)
+        with (
+            mock_carrier(folder, opening_balance=1_000_000) as mock,
+            virtual_printer(folder, **printer) as paper,
+        ):
+            launcher = Launcher()
+            try:
+                prepared = prepare(folder / "prepared" / "state", mock, paper, **QUICK)
+                yield Street(folder, mock, paper, launcher, prepared)
+            finally:
+                launcher.close()
+
+
+@dataclass
+class Trial:
+    """A number of parcels, one kill at most, and everything that was seen."""
+
+    street: Street
+    parcels: int
+    kill: Kill | None = None
+    dropped: int = 0  #: how many of the network's answers get lost on their way
+    number: int = 0
+    uncertain: list[str] = field(default_factory=list)
+    restarts: int = 0
+    reached: bool = False
+
+    def __post_init__(self) -> None:
+        self.number, self.prepared = self.street.fresh_state()
+        self.orders = [f"T{self.number}-{parcel}" for parcel in range(1, self.parcels + 1)]
+        self._tray_before = len(self.street.printer.labels())
+        self._daemon: Running | None = None
+        self._deadline = 0.0
+
+    def run(self) -> Trial:
+        """Let the parcels go all the way, whatever happens to the daemon, and check every promise."""
+        self._deadline = time.monotonic() + _PATIENCE_S + 5 * self.parcels
+        self.street.mock.control(drop_answers=self.dropped)
+        first = self._daemon = self.street.start(self.prepared, "armed", self.kill)
+        try:
+            waybills = [self._until_answered(lambda order=order: self._issue(order)) for order in self.orders]
+            jobs = [
+                self._until_answered(lambda waybill=waybill: self._print(waybill)) for waybill in waybills
+            ]
+            for job in jobs:
+                self._until_settled(job["id"])
+            self._check(waybills, jobs)
+        except BaseException as fault:
+            fault.add_note(self._report())
+            raise
+        finally:
+            if self._daemon is not None:
+                self._daemon.stop(signal.SIGKILL)
+            first.stop(signal.SIGKILL)
+        self.points = [point for point in first.points() if point != "! kill"]
+        self.reached = first.killed
+        shutil.rmtree(Path(self.prepared.settings["state_dir"]).parent)
+        return self
+
+    # ------------------------------------------------------------ the warehouse PC
+
+    def _issue(self, order: str) -> Any:
+        body = {
+            "carrier": CARRIER,
+            "orders": [order],
+            "recipient": RECIPIENT,
+            "shown_sender": SENDER.__dict__,
+            "items": [{"name": "手作陶瓷马克杯", "count": 1}],
+        }
+        return self._api.post("/waybills", body, key=f"issue {order}")
+
+    def _print(self, waybill: dict[str, Any]) -> Any:
+        return self._api.post(
+            f"/waybills/{waybill['id']}/print", {"printer": PRINTER}, key=f"print {waybill['id']}"
+        )
+
+    @property
+    def _api(self) -> Api:
+        assert self._daemon
+        address = self._daemon.address()
+        if not address:
+            raise Lost("not listening yet")
+        return Api(address, self.prepared.token)
+
+    def _until_answered(self, ask: Callable[[], T]) -> T:
+        """Ask with the same key until there is an answer that isn't "not now"; start the daemon again when it is dead."""
+        while True:
+            try:
+                return ask()
+            except Lost:
+                self._bring_back()
+            except Answered as problem:
+                if problem.status not in (502, 503):
+                    raise
+            assert time.monotonic() < self._deadline, "no answer any more"
+            time.sleep(0.02)
+
+    def _bring_back(self) -> None:
+        """What systemd would do: a daemon whose main process is gone is started again."""
+        assert self._daemon
+        if self._daemon.gone():
+            self.restarts += 1
+            self._daemon = self.street.start(self.prepared, f"again-{self.restarts}")
+
+    def _until_settled(self, job_id: str) -> None:
+        while True:
+            job = self._until_answered(lambda: self._api.get(f"/jobs/{job_id}?wait_s=2"))
+            for label in job["labels"]:
+                if label["state"] == "uncertain":
+                    self._answer(label)
+            if all(label["state"] in ("printed", "sent", "failed", "cancelled") for label in job["labels"]):
+                return
+            assert time.monotonic() < self._deadline, (
+                f"labels are still {[x['state'] for x in job['labels']]}"
+            )
+
+    # ------------------------------------------------------------ the person at the printer
+
+    def _answer(self, label: dict[str, Any]) -> None:
+        """Look whether the label lies in the tray, once the printer stands still, and say so."""
+        self._until_printer_rests()
+        came_out = label["title"] in self.tray()
+        try:
+            self._until_answered(
+                lambda: self._api.post(f"/labels/{label['id']}/resolve", {"came_out": came_out})
+            )
+        except Answered as problem:
+            if problem.status != 409:  # the printer's counter was quicker
+                raise
+
+    def _until_printer_rests(self) -> None:
+        before = None
+        while True:
+            state = self.street.printer.state()
+            seen = (state["queue"], state["printing"], state["bytes_received"])
+            if seen == before and not state["queue"] and not state["printing"]:
+                return
+            assert time.monotonic() < self._deadline, "the printer never rests"
+            before = seen
+            time.sleep(0.03)
+
+    def tray(self) -> list[str]:
+        """The numbers on the labels that came out in this trial, decoded from the bytes that the printer received."""
+        return [number_on(path) for path in self.street.printer.labels()[self._tray_before :]]
+
+    # ------------------------------------------------------------ the promises
+
+    def _check(self, waybills: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> None:
+        self._until_printer_rests()
+        steps = [
+            step
+            for job in jobs
+            for step in self._until_answered(lambda job=job: self._api.get(f"/jobs/{job['id']}/history"))[
+                "items"
+            ]
+        ]
+        uncertain = [step for step in steps if step["after"] == "uncertain"]
+        self.uncertain = [step["label_id"] for step in uncertain]
+        assert len(uncertain) <= (1 if self.kill else 0), f"{len(uncertain)} labels became uncertain"
+        assert all(step["before"] == "sending" for step in uncertain), (
+            "a label outside sending became uncertain"
+        )
+
+        live = self._live()
+        assert all(len(numbers) == 1 for numbers in live.values()), f"live numbers of a parcel: {live}"
+        ours = {waybill["orders"][0]: waybill["number"] for waybill in waybills}
+        assert ours == {order: numbers[0] for order, numbers in live.items()}, (
+            "our number isn't the network's"
+        )
+
+        paper = Counter(self.tray())
+        assert paper == Counter(ours.values()), f"on paper {dict(paper)}, issued {sorted(ours.values())}"
+        states = Counter(
+            label["state"]
+            for job in jobs
+            for label in self._until_answered(lambda job=job: self._api.get(f"/jobs/{job['id']}"))["labels"]
+        )
+        assert states == {"printed": self.parcels}, f"labels ended as {dict(states)}"
+
+    def _live(self) -> dict[str, list[str]]:
+        """Each parcel's live numbers, once none has two: what a crash left over is cancelled in one of the next rounds."""
+        patience = time.monotonic() + 10
+        while True:
+            live = {order: self.street.mock.live(order) for order in self.orders}
+            if all(len(numbers) == 1 for numbers in live.values()) or time.monotonic() > patience:
+                return live
+            time.sleep(0.1)
+
+    def _report(self) -> str:
+        logs = sorted(Path(self.prepared.settings["state_dir"]).parent.glob("*.log"))
+        tail = "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
+        return f"killed at {self.kill}, restarts {self.restarts}, tray {self.tray()}\n{tail}"
+
+
+def number_on(label: Path) -> str:
+    """The waybill number on a label: what zxing-cpp reads in zplkit's drawing of the bytes received."""
+    image = readers.zpl_to_image(label.read_bytes(), LABEL_DOTS)
+    numbers = {text for kind, text in readers.decode(image) if kind == "Code 128"}
+    assert len(numbers) == 1, f"{label.name} shows {len(numbers)} numbers"
+    return numbers.pop()
+
+
+def points_of(street: Street, parcels: int) -> list[Kill]:
+    """Every point that a trial without a kill passes, in its order: where to kill in the trials that follow."""
+    seen: Counter[str] = Counter()
+    kills = []
+    for kind in Trial(street, parcels).run().points:
+        seen[kind] += 1
+        kills.append(Kill(kind, seen[kind]))
+    return kills
+
+
+@dataclass
+class Tally:
+    """What a number of trials came to."""
+
+    trials: int = 0
+    kills: int = 0
+    uncertain: int = 0
+    points: Counter[str] = field(default_factory=Counter)
+    survived: list[Kill] = field(default_factory=list)
+
+    def add(self, trial: Trial) -> None:
+        """Count one."""
+        self.trials += 1
+        self.kills += trial.reached
+        self.uncertain += len(trial.uncertain)
+        if trial.kill and not trial.reached:
+            self.survived.append(trial.kill)
+        elif trial.kill:
+            self.points[trial.kill.kind] += 1
+
+    @cached_property
+    def merge(self, other: Tally) -> None:
+        """Count another's trials too."""
+        self.trials += other.trials
+        self.kills += other.kills
+        self.uncertain += other.uncertain
+        self.points += other.points
+        self.survived += other.survived
+
+    def check(self) -> None:
+        """Only points that hang on the clock may be missed: how often a printer is asked differs from run to run."""
+        missed = [
+            str(kill) for kill in self.survived if not kill.kind.startswith(("printer query", "printer read"))
+        ]
+        assert not missed, f"never reached: {missed}"
+
+    def table(self, title: str) -> str:
+        """For people. A duplicate or a lost label fails its trial, so a table that is printed has none."""
+        width = max((len(kind) for kind in self.points), default=0)
+        rows = [f"  {kind:<{width}}  {kills:>4}" for kind, kills in sorted(self.points.items())]
+        head = f"{title}: {self.trials} trials, {self.kills} kills, {self.uncertain} uncertain, 0 duplicates, 0 lost"
+        return "\n".join(["", head, *rows])
