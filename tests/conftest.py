@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,11 +20,22 @@ def sealer(tmp_path: Path) -> Sealer:
     return Sealer.from_file(tmp_path / "sealing.key")
 
 
-@pytest.fixture
-def database(tmp_path: Path, sealer: Sealer):
-    """A migrated SQLite database in a file."""
-    found = Database(f"sqlite:///{tmp_path / 'labelsvc.db'}", sealer=sealer)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at the newest revision, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "labelsvc.db"
+    found = Database(f"sqlite:///{path}")
     found.migrate()
+    found.close()  # the last connection's end writes the log back into the file
+    assert not path.with_name("labelsvc.db-wal").exists()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, sealer: Sealer, migrated: Path):
+    """A migrated SQLite database in a file."""
+    shutil.copy(migrated, tmp_path / "labelsvc.db")
+    found = Database(f"sqlite:///{tmp_path / 'labelsvc.db'}", sealer=sealer)
     yield found
     found.close()
 

@@ -354,7 +354,7 @@ class Waybills:
                 )
                 _log.error("waybill.number_taken", waybill=waybill.id, carrier=waybill.carrier)
                 return
-            rows.step_waybill(
+            recorded = rows.step_waybill(
                 connection,
                 waybill.id,
                 UNSETTLED,
@@ -373,7 +373,9 @@ class Waybills:
                     "issued_at": now,
                 },
             )
-        _log.info("waybill.issued", waybill=waybill.id, carrier=waybill.carrier)
+        # Not recorded: another asker took the lease over, and found this number at the network.
+        if recorded:
+            _log.info("waybill.issued", waybill=waybill.id, carrier=waybill.carrier)
 
     # --- look -------------------------------------------------------------------------------------------------
 

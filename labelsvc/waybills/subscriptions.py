@@ -239,7 +239,8 @@ class Subscriptions:
                 reason=reason,
                 application_id=application_id,
             )
-        _log.info(f"subscription.{after.value}", subscription=subscription.id, carrier=subscription.carrier)
+        event = "subscription.opened" if after is SubscriptionState.OPEN else "subscription.rejected"
+        _log.info(event, subscription=subscription.id, carrier=subscription.carrier, reason=reason)
 
     def _occupation(self, address_id: str, carrier: str) -> str:
         return f"{address_id}:{carrier}" if self._by_carrier else address_id

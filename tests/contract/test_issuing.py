@@ -246,6 +246,24 @@ def test_repeated_request_is_identical(house: House, mock: MockCarrier, mode: st
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_racing_settlers(house: House, mock: MockCarrier, mode: str):
+    """W2: of eight that settle one waybill at once, one asks the network; the others leave it alone."""
+    mock.control(repeat=mode, fail_next=1, only="pdd.waybill.get")
+    request = order()
+    with pytest.raises(Unavailable) as caught:
+        house.waybills.issue(house.actor, request, "k1")
+    mock.control(latency_ms=100)
+    mark = mock.mark()
+    with ThreadPoolExecutor(8) as threads:
+        settled = sum(threads.map(lambda _: house.waybills.settle(), range(8)))
+    assert settled >= 1
+    number = house.waybills.get(house.actor, caught.value.facts["waybill_id"]).number
+    assert mock.live(request.orders[0]) == [number]
+    asked = [entry["type"] for entry in mock.log(mark)]
+    assert asked == ["mock.waybill.find", "pdd.waybill.get", "mock.waybill.find"]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_answer_lost_twice(house: House, mock: MockCarrier, mode: str):
     """W2: when also the repeated request's answer is lost, one number is kept and any other is cancelled."""
     request = order()
@@ -305,8 +323,10 @@ waybills.issue(actor, here["order"](orders=(number,)), "k1")
 """
 
 
-@pytest.mark.parametrize("moment", ["before the effect", "after the effect"])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "moment"),
+    [("new", "before the effect"), *((mode, "after the effect") for mode in MODES)],
+)
 def test_killed_process(house: House, mock: MockCarrier, tmp_path: Path, mode: str, moment: str):
     """W2: a process killed with -9 in the middle of the call loses no number and makes none twice, in every mode."""
     request = order()

@@ -271,16 +271,20 @@ def test_hold(house: House, merchant: Actor, factory: Actor):
         house.orders.hold(factory, order.id, "no business of ours")
 
 
-def test_held_while_the_carrier_is_asked(house: House, merchant: Actor, monkeypatch: pytest.MonkeyPatch):
-    """P10: a hold that comes while the number is being asked for holds the waybill that comes of it."""
+@pytest.mark.parametrize("moment", ["before it is filed", "while the carrier is asked"])
+def test_held_meanwhile(house: House, merchant: Actor, monkeypatch: pytest.MonkeyPatch, moment: str):
+    """P10: a hold that comes while a waybill is being issued holds the waybill that comes of it."""
     made = house.orders.create(merchant, NewOrder("A-1", RECIPIENT, LINES))
-    real = house.waybills._network.get
+    room, verb = (
+        (house.waybills, "issue") if moment == "before it is filed" else (house.waybills._network, "get")
+    )
+    real = getattr(room, verb)
 
-    def slow(token, request):
+    def held_first(*given):
         house.orders.hold(merchant, made.id, "address changed")
-        return real(token, request)
+        return real(*given)
 
-    monkeypatch.setattr(house.waybills._network, "get", slow)
+    monkeypatch.setattr(room, verb, held_first)
     waybill = house.orders.issue_waybill(merchant, made.id, "ZTO", "k1")
     with pytest.raises(Refused) as caught:
         house.waybills.print(merchant, waybill.id, "browser", "p1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -185,6 +186,25 @@ def test_occupied_in_a_race(database, network, addresses, merchant, setting):
     with ThreadPoolExecutor(8) as threads:
         outcomes = sorted(threads.map(apply, range(8)))
     assert outcomes == ["address.occupied"] * 7 + ["open"]
+
+
+def test_occupation_is_a_constraint(database, network, addresses, merchant, setting):
+    """E5: the database itself keeps two from occupying one address, and forgets an occupation with its closing."""
+    subscriptions = _subscriptions(database, network, merchant, setting)
+    one, two = (addresses.create(merchant, replace(PARTY, detail=f"{n} 号")) for n in (1, 2))
+    first, second = (
+        subscriptions.apply(merchant, _application(subscriptions, merchant, address.id))
+        for address in (one, two)
+    )
+    raw = sqlite3.connect(database.path)
+    occupied = dict(raw.execute("SELECT id, occupies FROM subscriptions"))
+    assert occupied[first.id] == (f"{one.id}:ZTO" if setting == "carrier" else one.id)
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute("UPDATE subscriptions SET occupies = ? WHERE id = ?", (occupied[first.id], second.id))
+    raw.rollback()
+    subscriptions.close(merchant, first.id)
+    assert dict(raw.execute("SELECT id, occupies FROM subscriptions"))[first.id] is None
+    raw.close()
 
 
 def test_setting_changed_later(database, network, addresses, merchant):
