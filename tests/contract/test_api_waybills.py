@@ -281,3 +281,45 @@ def test_a_silent_network_is_a_503_that_says_to_ask_again(tmp_path):
     answer = caller.get("/carriers")
     assert_problem(answer, 503)
     assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_pages_answer_every_role(house, owner, role):
+    """Whatever a role may do: each page answers or says that the right is missing, and none breaks or shows a recipient."""
+    waybill = _issued(owner, f"A-role-{role.value}")
+    orders = owner.get("/orders?limit=100").json["items"]
+    order = next(one for one in orders if one["waybill_id"] == waybill["id"])
+    job = owner.post(
+        f"/waybills/{waybill['id']}/print", {"printer": "browser"}, key=f"role-{role.value}"
+    ).json
+    printer = owner.get("/printers").json["items"][0]
+    visitor = house.caller("云上小店", role=role)
+    browser = house.app.test_client()
+    headers = {"Host": "localhost", "Accept": "text/html"}
+    assert browser.post("/sign-in", data={"secret": visitor.token}, headers=headers).status_code == 303
+    answered = 0
+    for path in (
+        "/orders",
+        f"/orders/{order['id']}",
+        f"/orders/{order['id']}/live",
+        "/jobs",
+        "/jobs/live",
+        f"/jobs/{job['id']}",
+        f"/jobs/{job['id']}/live",
+        f"/pdf/{job['labels'][0]['id']}",
+        "/printers",
+        "/printers/live",
+        "/printers/new",
+        f"/printers/{printer['id']}",
+        "/addresses",
+        "/addresses/new",
+        "/subscriptions",
+        f"/subscriptions/{waybill['subscription_id']}",
+        "/subscriptions/new",
+    ):
+        page = browser.get(path, headers=headers)
+        assert page.status_code in (200, 403), (path, page.status_code)
+        answered += page.status_code == 200
+        text = page.get_data(as_text=True)
+        assert RECIPIENT["name"] not in text and RECIPIENT["phone"] not in text, path
+    assert answered >= 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -488,8 +489,23 @@ def test_a_preview_is_no_print_and_needs_the_right(jobs, factory):
     packer = Actor("u", factory.store_id, "p", frozenset({Right.PRINT, Right.READ_JOBS}), "test")
     with pytest.raises(Forbidden):
         jobs.preview(packer, job.labels[0].id)
-    with pytest.raises(Invalid):
-        jobs.preview(factory, job.labels[0].id, "pdf")
+    page = jobs.page(factory, job.labels[0].id)
+    assert (page.width_mm, page.height_mm) == (76, 30)
+    with pytest.raises(Forbidden):
+        jobs.page(packer, job.labels[0].id)
+
+
+def test_another_stores_data_are_seen_only_with_the_right_to(jobs, factory):
+    """D7: a private document is not shown to who may see only the own store's data, and its reprint is as private."""
+    job = jobs.submit(factory, request("k", document(private=True), printer="browser"))
+    jobs.open_pdf(factory, job.labels[0].id)
+    again = jobs.reprint(factory, job.labels[0].id, "torn", "r")
+    clerk = replace(factory, rights=factory.rights - {Right.SEE_OTHERS_DATA})
+    for each in (job, again):
+        with pytest.raises(Forbidden):
+            jobs.preview(clerk, each.labels[0].id)
+    own = jobs.submit(clerk, request("own"))
+    assert jobs.preview(clerk, own.labels[0].id).startswith(b"\x89PNG")
 
 
 def test_every_verb_asks_for_its_right(jobs, printers, factory):

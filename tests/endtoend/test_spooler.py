@@ -297,6 +297,28 @@ def test_a_label_cut_off_on_the_wire_is_uncertain_and_a_person_decides(room, tmp
         assert label.attempt == 1
 
 
+def test_a_write_that_breaks_in_the_middle_is_uncertain_with_the_bytes_that_left(room, tmp_path):
+    """P7: the connection breaks while bytes still wait here: the reason says how many left, and nothing is sent again."""
+    with virtual_printer(tmp_path) as printer, spooling(room):
+        place = room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
+        room.wait(room.print("LABEL1"))
+        job = room.print("LABEL2", hold=True)
+        with room.database.reading() as connection:
+            document = journal.document_of(connection, job.labels[0].id)
+        # more than the buffers of both machines hold, so that the write itself is still going on
+        big = b"^XA^FX" + b"x" * (12 << 20) + b"^FS^XZ"
+        room.jobs.rendering.remember(document.id, place, room.printers.profile(place), big)
+        printer.faults(die_after_bytes=100_000)
+        room.jobs.release(room.actor, job.id)
+        (label,) = room.wait(job).labels
+        assert (label.state, label.attempt) == (LabelState.UNCERTAIN, 1)
+        sent, whole = re.search(r"after (\d+) of (\d+) bytes", label.reason).groups()
+        assert 100_000 <= int(sent) < int(whole) == len(big)
+        room.wait(room.print("LABEL3"))
+        assert room.state_of(job) is LabelState.UNCERTAIN
+        assert came_out(printer) == ["LABEL1", "LABEL3"]
+
+
 def test_a_label_that_arrived_before_the_break_is_proved_by_the_counter(room, tmp_path):
     """P7: the connection breaks when all bytes have arrived; the buffer drains on, and the counter then proves the label."""
     with virtual_printer(tmp_path) as printer, spooling(room):
@@ -304,10 +326,12 @@ def test_a_label_that_arrived_before_the_break_is_proved_by_the_counter(room, tm
         room.wait(room.print("LABEL1"))
         length = len(printer.labels()[0].read_bytes())
         printer.faults(drain_delay_s=0.6, die_after_bytes=length + 60, keep_partial=True)
-        job = room.print("LABEL2")
+        job, other = room.print("LABEL2"), room.print("LABEL3")
         room.until(lambda: room.state_of(job) is LabelState.UNCERTAIN)
         room.until(lambda: room.state_of(job) is LabelState.PRINTED)
-        assert came_out(printer) == ["LABEL1", "LABEL2"]
+        room.wait(other)
+        assert room.state_of(other) is LabelState.PRINTED
+        assert came_out(printer) == ["LABEL1", "LABEL2", "LABEL3"]
         assert room.jobs.history(room.actor, job.id)[-1].actor == "counter"
 
 
@@ -562,7 +586,7 @@ def test_with_two_uncertain_labels_the_counter_proves_neither(room, tmp_path):
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
         job = room.print("LABEL1", "LABEL2")
         with room.database.transaction() as connection:
-            for label in job.labels:
+            for label in reversed(job.labels):  # the first in the queue is then the last that was sent
                 journal.claim(connection, label.id, b"", 0, room.database.now(), "spooler")
         with socket.create_connection((printer.host, printer.port)) as other:
             other.sendall(b"^XA^FDLABEL1^FS^XZ")

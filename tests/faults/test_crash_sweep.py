@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-
 from faults.trial import Kill, Street, Tally, Trial, points_of, street
 
 SLICES = 4
