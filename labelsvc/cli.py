@@ -24,7 +24,12 @@ from labelsvc.security import Actor, Role, StoreKind
 if TYPE_CHECKING:
     from labelsvc.daemon import Rooms
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="labelsvc: e-waybills and thermal labels.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="labelsvc: e-waybills and thermal labels.",
+)
 
 
 def _group(name: str, help: str) -> typer.Typer:
@@ -131,12 +136,18 @@ def _cells(row: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}={json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value}"
 
 
-def _read(file: str) -> Any:
-    """JSON of a file, or of standard input for ``-``: personal data isn't typed where a shell remembers it."""
+def _read_text(file: str) -> str:
+    """A file's text, or standard input for ``-``: personal data isn't typed where a shell remembers it."""
     try:
-        return json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
-    except OSError:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError):
         raise Invalid("the file can't be read", field="file") from None
+
+
+def _read(file: str) -> Any:
+    """JSON of a file or of standard input."""
+    try:
+        return json.loads(_read_text(file))
     except ValueError:
         raise Invalid("the file isn't JSON", field="file") from None
 
@@ -170,9 +181,9 @@ def _fresh(key: str) -> str:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    print(__version__)
+    _show({"version": __version__}, as_json)
 
 
 @app.command()
@@ -184,9 +195,9 @@ def serve() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database's schema up to date."""
-    print(_Desk().rooms.database.revision())
+    _show({"revision": _Desk().rooms.database.revision()}, as_json)
 
 
 @app.command("settings")
@@ -199,7 +210,9 @@ def show_settings(as_json: AsJson = False) -> None:
 def demo(
     out: Annotated[Path | None, typer.Option(help="Print one label, leave its files here, and end.")] = None,
     template: Annotated[str, typer.Option(help="With --out: the label's template.")] = "waybill-100x180",
-    state_dir: Annotated[Path, typer.Option(help="Without --out: where the demo keeps its data.")] = Path("labelsvc-demo"),
+    state_dir: Annotated[Path, typer.Option(help="Without --out: where the demo keeps its data.")] = Path(
+        "labelsvc-demo"
+    ),
     port: Annotated[int, typer.Option(help="Without --out: first of four ports; 0 takes free ones.")] = 8317,
 ) -> None:
     """Try it: the service with a mock carrier network, a virtual printer and made-up orders."""
@@ -261,10 +274,11 @@ def create_token(user: str, label: str = "", store: StoreName = "", as_json: AsJ
 
 
 @tokens.command("end")
-def end_token(token_id: str, store: StoreName = "") -> None:
+def end_token(token_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Revoke a token by its id."""
     desk = _Desk(store)
     desk.rooms.accounts.end_token(desk.actor, token_id)
+    _show({"ended": token_id}, as_json)
 
 
 # -- sender addresses and subscriptions --------------------------------------------------------------------------
@@ -304,18 +318,19 @@ def default_address(address_id: str, store: StoreName = "", as_json: AsJson = Fa
 
 
 @addresses.command("delete")
-def delete_address(address_id: str, store: StoreName = "") -> None:
+def delete_address(address_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Delete one that isn't in use."""
     desk = _Desk(store)
     desk.rooms.addresses.delete(desk.actor, address_id)
+    _show({"deleted": address_id}, as_json)
 
 
 @subscriptions.command("connect")
-def connect_network(file: str, store: StoreName = "") -> None:
+def connect_network(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Keep the store's access token to the carrier network, read from a file (or -)."""
     desk = _Desk(store)
-    token = sys.stdin.read() if file == "-" else Path(file).read_text()
-    desk.rooms.subscriptions.connect(desk.actor, token.strip())
+    desk.rooms.subscriptions.connect(desk.actor, _read_text(file).strip())
+    _show({"connected": True}, as_json)
 
 
 @subscriptions.command("carriers")
@@ -426,7 +441,9 @@ def create_order(file: str, store: StoreName = "", as_json: AsJson = False) -> N
 
 
 @orders.command("assign")
-def assign_orders(factory_id: str, order_ids: list[str], store: StoreName = "", as_json: AsJson = False) -> None:
+def assign_orders(
+    factory_id: str, order_ids: list[str], store: StoreName = "", as_json: AsJson = False
+) -> None:
     """Assign orders to a bound factory."""
     desk = _Desk(store)
     _show(desk.rooms.orders.assign(desk.actor, order_ids, factory_id), as_json)
@@ -459,7 +476,9 @@ def issue_for_order(
 
 
 @waybills.command("list")
-def list_waybills(after: After = "", limit: Limit = 50, store: StoreName = "", as_json: AsJson = False) -> None:
+def list_waybills(
+    after: After = "", limit: Limit = 50, store: StoreName = "", as_json: AsJson = False
+) -> None:
     """List waybills."""
     desk = _Desk(store)
     _show(desk.rooms.waybills.list(desk.actor, after=after or None, limit=limit), as_json)
@@ -481,7 +500,8 @@ def issue_waybill(file: str, key: Key = "", store: StoreName = "", as_json: AsJs
     if isinstance(fields, dict):
         items = fields.get("items")
         fields["items"] = tuple(
-            _noun(Item, item, f"items[{at}]") for at, item in enumerate(items if isinstance(items, list) else [])
+            _noun(Item, item, f"items[{at}]")
+            for at, item in enumerate(items if isinstance(items, list) else [])
         )
         fields["orders"] = tuple(fields.get("orders") or ())
         for party in ("recipient", "shown_sender", "origin"):
@@ -503,9 +523,7 @@ def print_waybill(
     """Print its label."""
     desk = _Desk(store)
     found = desk.rooms.waybills.get(desk.actor, waybill)
-    job = desk.rooms.waybills.print(
-        desk.actor, found.id, printer, key=_fresh(key), template=template or None
-    )
+    job = desk.rooms.waybills.print(desk.actor, found.id, printer, key=_fresh(key), template=template or None)
     _show(job, as_json)
 
 
@@ -543,7 +561,9 @@ def list_templates(as_json: AsJson = False) -> None:
     """List the standard templates."""
     templates = _Desk().rooms.templates
     found = [templates.get(name) for name in templates.names()]
-    _show([{"name": one.name, "width_mm": one.width_mm, "height_mm": one.height_mm} for one in found], as_json)
+    _show(
+        [{"name": one.name, "width_mm": one.width_mm, "height_mm": one.height_mm} for one in found], as_json
+    )
 
 
 @printers.command("profiles")
@@ -560,9 +580,7 @@ def list_printers(store: StoreName = "", as_json: AsJson = False) -> None:
 
 
 @printers.command("add")
-def add_printer(
-    name: str, uri: str, profile: str, store: StoreName = "", as_json: AsJson = False
-) -> None:
+def add_printer(name: str, uri: str, profile: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Add a printer: tcp://HOST:PORT or file:///DIR, and its profile."""
     desk = _Desk(store)
     _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile), as_json)
@@ -586,10 +604,11 @@ def edit_printer(
 
 
 @printers.command("remove")
-def remove_printer(printer: str, store: StoreName = "") -> None:
+def remove_printer(printer: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Remove a printer that has nothing left to print."""
     desk = _Desk(store)
     desk.rooms.printers.remove(desk.actor, printer)
+    _show({"removed": printer}, as_json)
 
 
 @printers.command("pause")
@@ -639,7 +658,9 @@ def show_job(
     """Show a job and its labels."""
     desk = _Desk(store)
     _show(
-        desk.rooms.jobs.wait(desk.actor, job_id, wait_s) if wait_s else desk.rooms.jobs.get(desk.actor, job_id),
+        desk.rooms.jobs.wait(desk.actor, job_id, wait_s)
+        if wait_s
+        else desk.rooms.jobs.get(desk.actor, job_id),
         as_json,
     )
 

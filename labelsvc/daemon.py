@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
 from labelsvc.errors import LabelsvcError
-from labelsvc.labels import StandardTemplates
+from labelsvc.labels import StandardTemplates, compose
+from labelsvc.languages import Target, encode
 from labelsvc.log import configure, get_logger
 from labelsvc.printing import Printers, PrintJobs, Profiles, Spooler, Wakeups
 from labelsvc.security import Accounts, Sealer
@@ -23,6 +24,15 @@ log = get_logger("daemon")
 
 #: How often waybills left open are looked after, and printing's news read.
 ROUND_S = 1.0
+
+
+#: The least that a waybill template prints.
+_WARM_UP_DATA = {
+    "waybillCode": "00000000000000",
+    "carrierName": "快递",
+    "routingInfo": {"routeCode": "000"},
+    "recipient": {"name": "收件人", "mobile": "00000", "address": {"detail": "地址"}},
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,15 @@ class Rounds:
             self._stopped.wait(ROUND_S)
 
 
+def _warm_up(templates: StandardTemplates) -> None:
+    """Load fonts and parse templates while nobody waits for them: the first label would pay a second for it."""
+    for name in templates.names():
+        try:
+            encode(compose(templates.get(name), _WARM_UP_DATA), Target("zpl"))
+        except LabelsvcError as error:
+            log.warning("daemon.not_warm", template=name, code=error.code)
+
+
 def serve(settings: Settings) -> None:
     """Run the daemon in the foreground until SIGTERM or SIGINT.
 
@@ -136,6 +155,7 @@ def serve(settings: Settings) -> None:
                     proof_timeout_s=settings.proof_timeout_s,
                 )
             )
+        threading.Thread(target=_warm_up, args=(rooms.templates,), name="warm-up", daemon=True).start()
         running.append(Rounds(rooms.subscriptions, rooms.waybills))
         for part in running:
             part.start()

@@ -47,7 +47,14 @@ RECIPIENTS = (
     Party("欧阳晓晴", "19900002001", "广东省", "深圳市", "南山区", "科技园南区高新南九道10号16栋2单元801室"),
     Party("李㛃", "19900002002", "北京市", "北京市", "朝阳区", "望京街道阜通东大街6号院3号楼1507"),
     Party("龙䶮", "19900002003", "广东省", "东莞市", "", "南城街道鸿福路200号第一国际汇一城2座3306"),
-    Party("买买提·艾力", "19900002004", "新疆维吾尔自治区", "乌鲁木齐市", "天山区", "解放北路178号银都酒店对面2栋3单元"),
+    Party(
+        "买买提·艾力",
+        "19900002004",
+        "新疆维吾尔自治区",
+        "乌鲁木齐市",
+        "天山区",
+        "解放北路178号银都酒店对面2栋3单元",
+    ),
     Party("Anna Schmidt", "19900002005", "上海市", "上海市", "浦东新区", "世纪大道100号环球金融中心45层"),
     Party("钟𬭎", "19900002006", "湖北省", "武汉市", "洪山区", "珞喻路1037号华中科技大学东三区12栋204"),
     Party("王大力", "19900002007", "四川省", "成都市", "锦江区", "春熙路东段1号百货大楼（请放丰巢，勿敲门）"),
@@ -90,7 +97,9 @@ def set_up(rooms: Rooms, network_token: str, printer_uri: str) -> None:
     for number, recipient in enumerate(RECIPIENTS, 1):
         goods = GOODS[: 1 + number % len(GOODS)]
         lines = tuple(OrderLine(sku=sku, name=name, spec=spec, quantity=n) for sku, name, spec, n in goods)
-        new = NewOrder(number=f"DEMO-2026-{number:04d}", recipient=recipient, lines=lines, shown_sender=SENDER)
+        new = NewOrder(
+            number=f"DEMO-2026-{number:04d}", recipient=recipient, lines=lines, shown_sender=SENDER
+        )
         orders.append(rooms.orders.create(merchant, new))
     rooms.orders.assign(merchant, [order.id for order in orders], factory.store_id)
 
@@ -212,7 +221,9 @@ def _start(
                 return Program(name, process, said)
     finally:
         deadline.cancel()
-    raise Unavailable(f"{name} didn't start; its last words are in {log.name}:\n{_tail(log)}", code="demo.no_start")
+    raise Unavailable(
+        f"{name} didn't start; its last words are in {log.name}:\n{_tail(log)}", code="demo.no_start"
+    )
 
 
 def _tail(log: Path, lines: int = 12) -> str:
@@ -328,7 +339,9 @@ class _Api:
 
     def __init__(self, address: str, token: str) -> None:
         self._http = urllib3.PoolManager(
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, retries=False, timeout=60
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            retries=False,
+            timeout=60,
         )
         self._base = f"{address}/api/v1"
 
@@ -353,5 +366,7 @@ class _Api:
     def _answer(response: urllib3.BaseHTTPResponse) -> Any:
         answer = response.json()
         if response.status >= 400:
-            raise LabelsvcError(f"the API says {response.status} {answer.get('code')}: {answer.get('detail')}")
+            raise LabelsvcError(
+                f"the API says {response.status} {answer.get('code')}: {answer.get('detail')}"
+            )
         return answer
