@@ -139,6 +139,7 @@ def test_a_way_that_is_not_there_breaks_with_nothing_sent(tmp_path: Path):
         "tcp://host:9100/queue",
         "tcp://user@host:9100",
         "tcp://host:9100?x=1",
+        "tcp://a b:9100",
         "file://host/dir",
         "file:relative",
         "file:///no/such/directory",

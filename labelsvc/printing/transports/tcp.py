@@ -7,6 +7,7 @@ is noticed; a peer that accepts and never reads is told by the clock that runs w
 from __future__ import annotations
 
 import fcntl
+import re
 import select
 import socket
 import struct
@@ -21,6 +22,7 @@ from labelsvc.errors import Invalid
 from labelsvc.printing.transports.link import TransportBroken
 
 _CHUNK = 16 * 1024
+_HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|[0-9a-fA-F:.]{2,45}")
 #: SO_LINGER on with zero seconds: closing discards unsent bytes and resets the connection.
 _DISCARD = struct.pack("ii", 1, 0)
 
@@ -31,6 +33,8 @@ def parse(parts: SplitResult) -> Tcp:
         raise Invalid("must be tcp://HOST:PORT and nothing more", code="uri.invalid", field="uri")
     if not parts.hostname or not parts.port:
         raise Invalid("must name a host and a port: tcp://HOST:PORT", code="uri.invalid", field="uri")
+    if not _HOST.fullmatch(parts.hostname):
+        raise Invalid("names no host that could exist", code="uri.invalid", field="uri")
     return Tcp(parts.hostname, parts.port)
 
 
