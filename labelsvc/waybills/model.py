@@ -107,6 +107,8 @@ def _masked_name(name: str) -> str:
 
 def _masked_phone(phone: str) -> str:
     """At most three leading and two trailing digits stay, and at least six are hidden: all, if there are fewer than seven."""
+    if "*" in phone:  # masked before: no phone has a star of its own
+        return phone
     digits = [at for at, char in enumerate(phone) if char.isdigit()]
     shown = max(0, min(5, len(digits) - 6))
     keep = set(digits[: min(3, shown)])

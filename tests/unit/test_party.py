@@ -171,3 +171,10 @@ def test_final_states():
 def test_number_formats(carrier, number, fits):
     """W9: public samples fit their carrier's format; an unknown carrier has none to break."""
     assert looks_like(carrier, number) is fits
+
+
+def test_masking_twice_hides_no_more():
+    """D7: a party that went through two rooms shows the same as through one: 138******78 stays."""
+    once = Party("张三丰", "13812345678", "浙江省", "杭州市", "西湖区", "文三路1号").masked()
+    assert once.phone == "138******78"
+    assert once.masked() == once
