@@ -62,9 +62,9 @@ def install(app: Flask, settings: Settings) -> None:
     app.after_request(_leave)
 
 
-def _is_own(host: str, own: frozenset[str] | set[str]) -> bool:
+def _is_own(host: str, own: frozenset[str]) -> bool:
     found = _HOST.match(host)
-    return bool(found) and (found["name"].lower() in own or host.lower() in own) if found else False
+    return found is not None and (found["name"].lower() in own or host.lower() in own)
 
 
 def _refuse_foreign_origin(host: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from support.web import House, assert_problem, build, label_data
 
 from labelsvc.security import Actor, Role
+from labelsvc.web.api.shape import Patience
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,12 @@ def test_other_stores_jobs_and_labels_are_not_there(house, owner):
         422,
     )
     assert other.get("/jobs").json["items"] == []
+
+
+def test_only_so_many_requests_wait_at_once():
+    """Waiting requests never take every thread: one too many isn't kept, and a seat is free again after use."""
+    patience = Patience(1)
+    with patience.seconds(5) as first, patience.seconds(5) as second:
+        assert (first, second) == (5, 0)
+    with patience.seconds(3) as again:
+        assert again == 3

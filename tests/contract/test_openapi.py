@@ -26,7 +26,7 @@ CHECK_NAMES = [
     "negative_data_rejection",
     "unsupported_method",
 ]
-CASES_PER_OPERATION = 10  # of each mode: calls that fit the description, and calls that don't
+CASES_PER_OPERATION = 14  # of each mode: calls that fit the description, and calls that don't
 LEAST_CASES = 1000
 
 
@@ -138,6 +138,8 @@ def _point_at(case, ids):
     """Let a call that fits the description mean things that are there, so that it gets past the door."""
     for name in case.path_parameters or {}:
         case.path_parameters[name] = ids.get(name, case.path_parameters[name])
+    if isinstance(case.query, dict):
+        case.query.pop("wait_s", None)  # the seeded job waits for ever
     if isinstance(case.body, dict):
         for name in case.body.keys() & _MEANT.keys():
             case.body[name] = _MEANT[name]
@@ -146,10 +148,12 @@ def _point_at(case, ids):
 
 
 def test_generated_calls_meet_no_fault_and_no_undocumented_answer(house, seeded):
-    """schemathesis with a fixed seed, authenticated, on seeded data: at least 1,000 calls, ids that exist in half of them."""
+    """schemathesis with a fixed seed, authenticated, on seeded data: at least 1,000 calls, most with ids that exist."""
     caller, ids = seeded
     api = schemathesis.openapi.from_wsgi("/api/openapi.json", house.app)
+    api.config.generation.update(with_security_parameters=False)  # every call is the caller's
     load_all_checks()
+    headers = {"Host": "localhost", "Authorization": f"Bearer {caller.token}"}
     checks = CHECKS.get_by_names(CHECK_NAMES)
     assert len(checks) == len(CHECK_NAMES)
     done: dict[int, int] = {}
@@ -164,13 +168,13 @@ def test_generated_calls_meet_no_fault_and_no_undocumented_answer(house, seeded)
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())
+        @given(
+            case=operation.as_strategy(generation_mode=mode), known=st.sampled_from([True, True, True, False])
+        )
         def call(case, known):
             if known and mode is GenerationMode.POSITIVE:
                 _point_at(case, ids)
-            case.headers["Host"] = "localhost"
-            case.headers["Authorization"] = f"Bearer {caller.token}"
-            answer = case.call()
+            answer = case.call(headers=headers)
             done[answer.status_code] = done.get(answer.status_code, 0) + 1
             case.validate_response(answer, checks=checks)
 
@@ -187,4 +191,4 @@ def test_generated_calls_meet_no_fault_and_no_undocumented_answer(house, seeded)
     assert faults == []
     print("answers by status:", done)
     assert sum(done.values()) >= LEAST_CASES, done
-    assert {200, 201, 404, 409, 422} <= done.keys(), done
+    assert {200, 201, 404, 409, 422} <= done.keys() and 401 not in done, done

@@ -18,7 +18,6 @@ _GROUPS = (sign_in, home, orders, jobs, labels, printers, addresses, subscriptio
 
 def install(app: Flask) -> None:
     """Hang every page up in ``app``."""
-    app.config["BABEL_TRANSLATION_DIRECTORIES"] = "ui/translations"
     Babel(app, default_locale="zh", locale_selector=lambda: "zh")
     for group in _GROUPS:
         app.register_blueprint(group.pages)

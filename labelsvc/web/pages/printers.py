@@ -36,7 +36,7 @@ def live() -> str:
 @pages.get("/new")
 def new() -> str:
     """The form of a new printer."""
-    return _form({}, None)
+    return _form({"profile": "zpl-generic-203"}, None)
 
 
 @pages.post("/new")
