@@ -137,8 +137,16 @@ def stage(state_dir: Path, port: int) -> Iterator[Stage]:
         mock = _start(
             stack,
             "mockcarrier",
-            ["--port", ports[1], "--books", state_dir / "carrier.db", "--client-id", NETWORK["client_id"]]
-            + ["--client-secret", NETWORK["client_secret"]],
+            [
+                "--port",
+                ports[1],
+                "--books",
+                state_dir / "carrier.db",
+                "--client-id",
+                NETWORK["client_id"],
+                "--client-secret",
+                NETWORK["client_secret"],
+            ],
             r"listening on (http\S+)",
             logs,
         )

@@ -226,14 +226,13 @@ def import_everything() -> None:
     """
     from fontTools import ttLib
 
-    original = ttLib.TTFont
+    class InMemory(ttLib.TTFont):
+        def __init__(self, file: Any = None, *arguments: Any, **options: Any) -> None:
+            if isinstance(file, str | os.PathLike):
+                file = io.BytesIO(Path(file).read_bytes())
+            super().__init__(file, *arguments, **options)
 
-    def in_memory(file: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(file, str | os.PathLike):
-            file = io.BytesIO(Path(file).read_bytes())
-        return original(file, *arguments, **options)
-
-    ttLib.TTFont = in_memory
+    ttLib.TTFont = InMemory
 
     from labelsvc import daemon, web  # noqa: F401
 

@@ -8,9 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.daemon import PRINTER, SENDER, Api, Lost
-
 from faults.trial import RECIPIENT, Running, Street, number_on, street
+from support.daemon import PRINTER, SENDER, Api, Lost
 
 pytestmark = pytest.mark.xdist_group("crash-3")
 

@@ -121,6 +121,14 @@ class Running:
         found = re.findall(r"listening on (http\S+)", self.said.read_text()) if self.said.exists() else []
         return found[-1] if found else ""
 
+    def api(self, token: str) -> Api:
+        """A client of it, once it listens. Raises AssertionError."""
+        deadline = time.monotonic() + 30
+        while not self.address():
+            assert time.monotonic() < deadline, f"not listening:\n{self.log.read_text()[-2000:]}"
+            time.sleep(0.01)
+        return Api(self.address(), token)
+
     def gone(self, timeout_s: float = 0) -> bool:
         """Whether every process of it ended."""
         return bool(self.launcher.tell(do="gone", group=self.group, timeout_s=timeout_s)["gone"])
@@ -358,10 +366,8 @@ class Trial:
     def _until_known_printed(self, waybills: list[dict[str, Any]]) -> None:
         """The waybills room reads printing's news in its rounds, and forgets none over a crash."""
         for waybill in waybills:
-            while (
-                self._until_answered(lambda: self._api.get(f"/waybills/{waybill['id']}"))["state"]
-                != "printed"
-            ):  # noqa: B023
+            path = f"/waybills/{waybill['id']}"
+            while self._until_answered(lambda path=path: self._api.get(path))["state"] != "printed":
                 assert time.monotonic() < self._deadline, "a waybill never learns that it was printed"
                 time.sleep(0.03)
 

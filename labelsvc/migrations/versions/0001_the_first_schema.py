@@ -457,7 +457,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_changes_job_id_seq", ["job_id", "seq"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("changes", schema=None) as batch_op:
         batch_op.drop_index("ix_changes_job_id_seq")
