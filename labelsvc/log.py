@@ -5,6 +5,7 @@ A value under a key that may hold personal data never reaches the line, however 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -63,6 +64,20 @@ def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
     return event
 
 
+class _Stderr:
+    """Writes to whatever standard error is now; a log that can't be written must not stop a label in hand."""
+
+    def __init__(self, *_names: str) -> None:
+        pass
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):
+            print(message, file=sys.stderr, flush=True)
+
+    debug = info = warning = error = critical = exception = msg
+
+
 def configure(level: str = "info", *, json: bool = True) -> None:
     """Set the process's log up; call once."""
     renderer: Any = (
@@ -79,8 +94,7 @@ def configure(level: str = "info", *, json: bool = True) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=_Stderr,
     )
 
 
