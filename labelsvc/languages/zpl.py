@@ -247,7 +247,8 @@ def _cut_left(rows: bytes, stride: int, width: int, dots: int) -> tuple[bytes, i
     return b"".join(cut), new_stride
 
 
-_RUN = re.compile(r"(.)\1*")
+#: Three or more of one digit: shorter runs stand as they are, so that finding them would only cost time.
+_RUN = re.compile(r"(.)\1\1+")
 _ONES = " GHIJKLMNOPQRSTUVWXY"
 _TWENTIES = " ghijklmnopqrstuvwxyz"
 
@@ -267,19 +268,18 @@ def _compressed(rows: bytes, stride: int) -> str:
         before = row
         digits = row.hex().upper()
         bare = digits.rstrip("0")
-        said += [_counted(run[0], len(run[0])) for run in _RUN.finditer(bare)]
+        said.append(_RUN.sub(_counted, bare))
         if len(bare) < len(digits):
             said.append(",")
     return "".join(said)
 
 
-def _counted(run: str, count: int) -> str:
+def _counted(run: re.Match[str]) -> str:
     """A run of one hex digit: a count (g to z twenties, G to Y ones) and the digit."""
-    if count < 3:
-        return run
+    count = len(run[0])
     code = "z" * (count // 400)
     count %= 400
-    return code + _TWENTIES[count // 20].strip() + _ONES[count % 20].strip() + run[0]
+    return code + _TWENTIES[count // 20].strip() + _ONES[count % 20].strip() + run[1]
 
 
 # ── the printer's answers ──

@@ -1,0 +1,193 @@
+"""Personal data at rest: after a whole trade no name, phone or address can be found in what the daemon keeps or says."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import sqlite3
+import zlib
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.trial import QUICK, Launcher, Running
+from support import traces
+from support.daemon import CARRIER, PRINTER, Answered, Api, prepare
+from support.programs import mock_carrier, virtual_printer
+
+from labelsvc.daemon import assemble
+from labelsvc.demo import RECIPIENTS, SENDER
+from labelsvc.security import Actor, Role, Sealer, StoreKind
+from labelsvc.settings import load
+
+#: The phone of nobody in the demo, so that it is found only if it leaks from a refused request.
+REFUSED = {
+    "name": "皇甫无名氏",
+    "phone": "199000099999999999999999999999",
+    "detail": "不存在的路九千九百九十九号",
+}
+
+
+def _party(party: Any) -> dict[str, str]:
+    return dict(party.__dict__)
+
+
+def _secrets() -> set[str]:
+    """What must not be found: names, phones, details of addresses."""
+    return {text for party in (*RECIPIENTS, SENDER) for text in (party.name, party.phone, party.detail)}
+
+
+def _lines() -> set[str]:
+    """Nor whole addresses, which are put together only on the label."""
+    parties = (*RECIPIENTS, SENDER)
+    return {"".join((party.province, party.city, party.district, party.detail)) for party in parties}
+
+
+@contextmanager
+def _daemon(folder: Path, settings: dict[str, Any], *, sealed: bool):
+    """A daemon of the launcher's, which alone knows how to leave out the sealing."""
+    launcher = Launcher()
+    try:
+        files = {name: str(folder / f"daemon.{name}") for name in ("said", "log", "ledger")}
+        group = launcher.tell(do="start", settings=settings, sealed=sealed, **files)["group"]
+        yield Running(launcher, group, *(Path(files[name]) for name in ("said", "log", "ledger")))
+    finally:
+        launcher.close()
+
+
+def _trade(api: Api, merchant: Api) -> None:
+    """Issue, print, reprint, open as PDF, cancel, and mistakes, for every recipient of the demo."""
+    for number, recipient in enumerate(RECIPIENTS):
+        body = {
+            "carrier": CARRIER,
+            "orders": [f"P-{number}"],
+            "recipient": _party(recipient),
+            "shown_sender": _party(SENDER),
+            "items": [{"name": "手作陶瓷马克杯", "count": 1}],
+        }
+        waybill = api.post("/waybills", body, key=f"issue {number}")
+        path = f"/waybills/{waybill['id']}"
+        job = api.wait_for_job(api.post(f"{path}/print", {"printer": PRINTER}, key=f"print {number}")["id"])
+        assert [label["state"] for label in job["labels"]] == ["printed"]
+        if number == 0:
+            reprint = {"printer": PRINTER, "reason": "标签损坏"}
+            api.wait_for_job(api.post(f"{path}/reprint", reprint, key="reprint")["id"])
+            api.get(f"{path}?clear=true")
+        if number == 1:
+            opening = api.post(f"{path}/pdf", {"reason": "打印机故障"}, key="pdf")
+            status, pdf = api.raw("POST", f"/labels/{opening['label']['id']}/pdf", {})
+            assert status == 200 and pdf.startswith(b"%PDF")
+        if number == 2:
+            api.post(f"{path}/cancel", {"label_destroyed": True})
+    order = {
+        "number": "P-order",
+        "recipient": _party(RECIPIENTS[0]),
+        "lines": [{"name": "茶", "quantity": 1}],
+    }
+    merchant.post("/orders", {**order, "shown_sender": _party(SENDER)})
+    wrong = {
+        "carrier": CARRIER,
+        "orders": ["P-wrong"],
+        "recipient": {**_party(RECIPIENTS[0]), **REFUSED},
+        "shown_sender": _party(SENDER),
+        "items": [{"name": "茶", "count": 1}],
+    }
+    nowhere = {**_party(SENDER), "name": REFUSED["name"], "district": REFUSED["detail"]}
+    for path, mistake in (("/waybills", wrong), ("/addresses", {"party": nowhere}), ("/addresses", nowhere)):
+        with pytest.raises(Answered) as refused:
+            api.post(path, mistake, key="wrong")
+        assert 400 <= refused.value.status < 500
+        said = str(refused.value.problem)
+        assert not any(text in said for text in REFUSED.values()), "a problem repeats what was sent"
+    with pytest.raises(Answered):
+        api.post("/waybills", {**wrong, REFUSED["name"]: 1}, key="wrong")
+    document = {"template": "waybill-76x130", "data": {"recipient": {"name": [REFUSED["name"]]}}}
+    with pytest.raises(Answered):
+        api.post("/jobs", {"printer": PRINTER, "documents": [document]}, key="wrong")
+
+
+def _merchant_token(settings: dict[str, Any]) -> str:
+    """A token of a merchant's owner, made as the operator would."""
+    rooms = assemble(load(**settings))
+    actor = Actor.operator(rooms.accounts.create_store("云上小店", StoreKind.MERCHANT).id, via="test")
+    rooms.accounts.create_user(actor, "owner", Role.OWNER)
+    token = rooms.accounts.create_token(actor, "owner").secret
+    rooms.database.close()
+    return token
+
+
+def _kept(folder: Path, state: Path) -> dict[str, bytes]:
+    """Everything that the daemon keeps or says: its files, an SQL dump, its log and standard output."""
+    kept = {str(path.relative_to(state)): path.read_bytes() for path in state.rglob("*") if path.is_file()}
+    with closing(sqlite3.connect(state / "labelsvc.db")) as database:
+        kept["SQL dump"] = "\n".join(database.iterdump()).encode()
+    for name in ("log", "said"):
+        kept[f"daemon.{name}"] = (folder / f"daemon.{name}").read_bytes()
+    return kept
+
+
+def _traded(folder: Path, *, sealed: bool) -> dict[str, bytes]:
+    with mock_carrier(folder) as mock, virtual_printer(folder) as printer:
+        prepared = prepare(folder / "state", mock, printer, **QUICK)
+        merchant = _merchant_token(prepared.settings)
+        with _daemon(folder, prepared.settings, sealed=sealed) as daemon:
+            _trade(daemon.api(prepared.token), daemon.api(merchant))
+            living = _kept(folder, folder / "state")  # the write-ahead log too, which a clean end folds in
+            daemon.stop()
+        kept = _kept(folder, folder / "state")
+        return {**kept, **{f"{name} (while running)": data for name, data in living.items()}}
+
+
+@pytest.mark.timeout(240)
+def test_nothing_personal_is_kept_in_the_clear(tmp_path: Path):
+    """After a whole trade at log level debug: no trace of a name, phone or address in any file, the SQL dump or the log."""
+    kept = _traded(tmp_path, sealed=True)
+    assert b"waybill" in kept["daemon.log"] and b"INSERT INTO" in kept["SQL dump"]
+    for name, data in kept.items():
+        found = traces.find(_secrets() | _lines() | set(REFUSED.values()), data)
+        assert not found, f"{name} holds traces of {len(found)} personal texts: {sorted(found)[:3]}"
+
+
+@pytest.mark.timeout(240)
+def test_without_sealing_the_search_finds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The control: the same trade with sealing switched off leaves every name, phone and address where it is found."""
+    monkeypatch.setattr(Sealer, "seal", lambda self, column, plain: plain)
+    monkeypatch.setattr(Sealer, "open", lambda self, column, sealed: sealed)
+    kept = _traded(tmp_path, sealed=False)
+    found: set[str] = set()
+    for data in kept.values():
+        found |= traces.find(_secrets() - found, data)
+    missed = _secrets() - found
+    assert not missed, f"the search misses {sorted(missed)}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "gb18030"])
+def test_the_search_sees_through_every_wrapping(encoding: str):
+    """The search itself: a name is found raw, in base64 at any alignment, hex, URL, ``\\u``, and inside packed streams."""
+    name = "欧阳晓晴"
+    plain = f"收件人: {name} 电话".encode(encoding)
+    noise = os.urandom(300)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    deflated = packer.compress(plain * 3) + packer.flush()
+    wrapped = [
+        plain,
+        *(base64.b64encode(b"x" * shift + plain + b"yz") for shift in range(3)),
+        *(base64.urlsafe_b64encode(b"\xff" * shift + plain) for shift in range(3)),
+        plain.hex().encode(),
+        zlib.compress(plain),
+        gzip.compress(plain),
+        deflated.hex().encode(),
+        base64.b64encode(zlib.compress(plain)),
+        b"^GFA,1,1,1,:Z64:" + base64.b64encode(zlib.compress(plain)) + b":ABCD",
+        zlib.compress(plain).hex().encode(),
+    ]
+    for each in wrapped:
+        assert traces.find([name], noise + each + noise) == {name}
+    for text in (
+        "\\u6b27\\u9633\\u6653\\u6674",
+        "%E6%AC%A7%E9%98%B3%E6%99%93%E6%99%B4",
+    ):
+        assert traces.find([name], text.encode()) == {name}
+    assert traces.find([name], os.urandom(20_000)) == set()
