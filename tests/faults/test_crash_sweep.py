@@ -99,7 +99,7 @@ def test_the_long_sweep(repeat: str, dropped: int):
                 lanes.submit(_sweep, town, SWEEP_PARCELS, kills[lane :: len(towns)], dropped)
                 for lane, town in enumerate(towns)
             ]
-            whole = Tally()
+            whole = Tally(whole=True)
             for part in parts:
                 whole.merge(part.result())
     print(whole.table(f"crash sweep, network mode {repeat}, {dropped} answers lost, {SWEEP_PARCELS} labels"))
