@@ -12,6 +12,7 @@ from labelsvc.errors import LabelsvcError
 from labelsvc.labels import StandardTemplates, compose
 from labelsvc.languages import Target, encode
 from labelsvc.log import configure, get_logger
+from labelsvc.migrations import migrate
 from labelsvc.printing import Printers, PrintJobs, Profiles, Spooler, Wakeups
 from labelsvc.security import Accounts, Sealer
 from labelsvc.settings import Settings
@@ -60,7 +61,7 @@ def assemble(settings: Settings) -> Rooms:
     settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     sealer = Sealer.from_file(settings.key_file)
     database = Database(settings.database, sealer=sealer)
-    database.migrate()
+    migrate(database)
     profiles, templates, wakeups = Profiles(), StandardTemplates(), Wakeups()
     printers = Printers(database, profiles, wakeups)
     jobs = PrintJobs(database, printers, templates, wakeups)

@@ -93,6 +93,7 @@ class Database:
         self, url: str, *, sealer: object | None = None, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.url = make_url(url)
+        self.sealer = sealer
         self._clock = clock or (lambda: datetime.now(UTC))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         name = self.url.database
@@ -136,13 +137,6 @@ class Database:
                 yield connection
         except OperationalError as error:
             raise _translated(error) from error
-
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision; safe to call at every start, and from two processes at once."""
-        from labelsvc.migrations import HEAD, upgrade
-
-        if self.revision() != HEAD:
-            upgrade(self)
 
     def revision(self) -> str | None:
         """The schema's revision, or None on an empty database."""

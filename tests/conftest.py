@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # tests import their own support package
 
 from labelsvc.db import Database
+from labelsvc.migrations import migrate
 from labelsvc.security import Accounts, Actor, Role, Sealer, StoreKind
 
 
@@ -25,7 +26,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database at the newest revision, made once and copied for each test."""
     path = tmp_path_factory.mktemp("migrated") / "labelsvc.db"
     found = Database(f"sqlite:///{path}")
-    found.migrate()
+    migrate(found)
     found.close()  # the last connection's end writes the log back into the file
     assert not path.with_name("labelsvc.db-wal").exists()
     return path

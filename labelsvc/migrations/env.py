@@ -1,4 +1,4 @@
-"""Alembic's entry: runs revisions on the connection that ``labelsvc.migrations.upgrade`` hands over."""
+"""Alembic's entry: runs revisions on the connection that ``labelsvc.migrations.migrate`` hands over."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ class PrintJobs:
         return job
 
     def _fingerprint(self, purpose: str, content: Any) -> str:
-        sealer = self._database.engine.dialect.labelsvc_sealer  # type: ignore[attr-defined]
+        sealer = self._database.sealer
         assert isinstance(sealer, Sealer)
         return sealer.fingerprint(
             purpose, json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -178,8 +178,8 @@ def test_the_database_survives_being_opened_by_two_processes_at_once(tmp_path: P
     import sys
 
     program = (
-        "import sys; from labelsvc.db import Database; import labelsvc.daemon;"
-        "d = Database(sys.argv[1]); d.migrate(); print(d.revision())"
+        "import sys; from labelsvc.db import Database; from labelsvc.migrations import migrate; import labelsvc.daemon;"
+        "d = Database(sys.argv[1]); migrate(d); print(d.revision())"
     )
     url = f"sqlite:///{tmp_path / 'both.db'}"
     both = [

@@ -12,6 +12,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Forbidden, Invalid, LabelsvcError, NotFound, Unauthenticated
+from labelsvc.migrations import migrate
 from labelsvc.security import RIGHTS, Accounts, Actor, Right, Role, Sealed, SealedBytes, Sealer, StoreKind
 
 PARTY = {"name": "欧阳小芳", "phone": "13812345678"}
@@ -115,7 +116,7 @@ def test_a_session_ends_by_itself(tmp_path: Path, sealer: Sealer):
     """A session is over when its time is."""
     now = datetime(2026, 11, 23, 8, tzinfo=UTC)
     database = Database(f"sqlite:///{tmp_path / 'clock.db'}", sealer=sealer, clock=lambda: now)
-    database.migrate()
+    migrate(database)
     accounts = Accounts(database)
     actor = Actor.operator(accounts.create_store("钟表店", StoreKind.MERCHANT).id)
     accounts.create_user(actor, "owner", Role.OWNER)
