@@ -202,7 +202,7 @@ def _named(answer, path):
     )
 
 
-@pytest.mark.parametrize(("path", "field", "wrong"), _cases())
+@pytest.mark.parametrize(("path", "field", "wrong"), list(_cases()))
 def test_a_field_of_another_type_or_size_is_named(owner, path, field, wrong):
     """Each field of each body, wrong in each way: a 4xx that names it and doesn't repeat what was in it."""
     answer = owner.post(path, _changed(BODIES[path], field, wrong), key="bad")
