@@ -93,7 +93,6 @@ class Database:
         self, url: str, *, sealer: object | None = None, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.url = make_url(url)
-        self.sealer = sealer
         self._clock = clock or (lambda: datetime.now(UTC))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         name = self.url.database

@@ -36,7 +36,7 @@ from labelsvc.printing.model import (
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.rendering import Rendering
 from labelsvc.printing.wakeups import Wakeups
-from labelsvc.security import Actor, Right, Sealer
+from labelsvc.security import Actor, Right, fingerprint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -341,11 +341,7 @@ class PrintJobs:
         return job
 
     def _fingerprint(self, purpose: str, content: Any) -> str:
-        sealer = self._database.sealer
-        assert isinstance(sealer, Sealer)
-        return sealer.fingerprint(
-            purpose, json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        )
+        return fingerprint(self._database.engine.dialect, purpose, content)
 
     def _checked(
         self,

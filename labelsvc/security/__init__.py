@@ -2,7 +2,7 @@
 
 from labelsvc.security.accounts import Accounts
 from labelsvc.security.model import RIGHTS, Actor, Issued, Right, Role, Store, StoreKind, User
-from labelsvc.security.sealing import Sealed, SealedBytes, Sealer
+from labelsvc.security.sealing import Sealed, SealedBytes, Sealer, fingerprint
 
 __all__ = [
     "RIGHTS",
@@ -17,4 +17,5 @@ __all__ = [
     "Store",
     "StoreKind",
     "User",
+    "fingerprint",
 ]

@@ -101,6 +101,16 @@ def _sealer(dialect: Dialect) -> Sealer:
     return found  # type: ignore[no-any-return]
 
 
+def fingerprint(dialect: Dialect, purpose: str, content: Any) -> str:
+    """A keyed hash, hex, of any JSON content, by the keys of the database that ``dialect`` belongs to.
+
+    For telling a repeated request from another one under the same idempotency key, without keeping a plain hash of
+    personal data.
+    """
+    plain = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _sealer(dialect).fingerprint(purpose, plain)
+
+
 class SealedBytes(TypeDecorator[bytes]):
     """Bytes, sealed at rest. ``column`` is "table.column"."""
 

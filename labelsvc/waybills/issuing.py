@@ -452,14 +452,7 @@ class Waybills:
                 if found.print_wish != wish:
                     raise KeyReused("this key was used to print the waybill in another way")
                 return self._submit(actor, found)
-            if waybill.state not in LIVE:
-                raise Conflict(
-                    f"the waybill is {waybill.state.value}: there is nothing to print",
-                    code="waybill.not_issued",
-                    state=waybill.state.value,
-                )
-            if waybill.held_reason:
-                raise Refused("the waybill is held", code="waybill.held")
+            _require_printable(waybill)
             standing = [label for label in self._labels(waybill) if label.state in _MAYBE_ON_PAPER | _WAITING]
             if standing:
                 raise _printed_before(standing[-1])
@@ -484,14 +477,7 @@ class Waybills:
         """
         actor.require(Right.PRINT)
         waybill = self._own(actor, waybill_id).waybill
-        if waybill.state not in LIVE:
-            raise Conflict(
-                f"the waybill is {waybill.state.value}: there is nothing to print",
-                code="waybill.not_issued",
-                state=waybill.state.value,
-            )
-        if waybill.held_reason:
-            raise Refused("the waybill is held", code="waybill.held")
+        _require_printable(waybill)
         out = [label for label in self._labels(waybill) if label.state in _MAYBE_ON_PAPER]
         if not out:
             raise Conflict("no label of the waybill came out yet: print it", code="waybill.not_printed")
@@ -795,6 +781,18 @@ def _usable(candidates: Sequence[Subscription], request: IssueRequest) -> Subscr
 def _job_key(found: Filed) -> str:
     """Printing's key of a print claim: one claim, one job."""
     return f"waybill:{found.waybill.id}:print:{found.print_no}"
+
+
+def _require_printable(waybill: Waybill) -> None:
+    """Raises Conflict ``waybill.not_issued``, Refused ``waybill.held``."""
+    if waybill.state not in LIVE:
+        raise Conflict(
+            f"the waybill is {waybill.state.value}: there is nothing to print",
+            code="waybill.not_issued",
+            state=waybill.state.value,
+        )
+    if waybill.held_reason:
+        raise Refused("the waybill is held", code="waybill.held")
 
 
 def _printed_before(label: Label) -> Conflict:

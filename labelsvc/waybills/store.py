@@ -35,8 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from labelsvc.db import UtcDateTime, metadata
-from labelsvc.errors import Conflict, LabelsvcError
-from labelsvc.security import Sealed
+from labelsvc.errors import Conflict
+from labelsvc.security import Sealed, fingerprint
 from labelsvc.waybills.model import (
     ADDRESSES_PER_STORE,
     OCCUPYING,
@@ -500,11 +500,7 @@ def parcel_key(owner_id: str, store_id: str, orders: Collection[str], package: s
 
 def content_of(connection: Connection, request: IssueRequest) -> str:
     """A keyed hash of a request's whole content, to tell a repeated key from a reused one."""
-    sealer = getattr(connection.dialect, "labelsvc_sealer", None)
-    if sealer is None:
-        raise LabelsvcError("this database was opened without its sealing keys", code="key.missing")
-    data = json.dumps(request.as_dict(), ensure_ascii=False, sort_keys=True).encode()
-    return str(sealer.fingerprint("waybill.request", data))
+    return fingerprint(connection.dialect, "waybill.request", request.as_dict())
 
 
 def _filed(row: Row[Any]) -> Filed:

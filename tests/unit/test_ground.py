@@ -172,6 +172,15 @@ def test_the_log_redacts_by_key_and_hides_fault_texts():
     assert (line["event"], line["order"], line["fault"]) == ("order.stored", "x1", "ValueError")
 
 
+def test_a_log_that_cannot_be_written_stops_nothing():
+    """A closed standard error (a full disk, a gone terminal) loses the line and not the label in hand."""
+    stream = io.StringIO()
+    with redirect_stderr(stream):
+        log.configure("info")
+        stream.close()
+        log.get_logger("test").info("print.sent", label="x1")
+
+
 def test_the_database_survives_being_opened_by_two_processes_at_once(tmp_path: Path):
     """Two processes that migrate the same empty file at the same moment both end with a current schema."""
     import subprocess
