@@ -1,15 +1,25 @@
-"""The pages, in Chinese, one file a group; this one hangs them up and gives their templates what every page needs."""
+"""The pages, in Chinese and English, one file a group; this one hangs them up and gives their templates what every page needs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask import Flask, g, request
-from flask_babel import Babel
 
 from labelsvc.printing import JobState
 from labelsvc.security import Right
-from labelsvc.web.pages import addresses, home, jobs, labels, orders, printers, sign_in, subscriptions, words
+from labelsvc.web.pages import (
+    addresses,
+    catalogue,
+    home,
+    jobs,
+    labels,
+    orders,
+    printers,
+    sign_in,
+    subscriptions,
+    words,
+)
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import csrf_token
 
@@ -18,19 +28,25 @@ _GROUPS = (sign_in, home, orders, jobs, labels, printers, addresses, subscriptio
 
 def install(app: Flask) -> None:
     """Hang every page up in ``app``."""
-    Babel(app, default_locale="zh", locale_selector=lambda: "zh")
+    catalogue.install(app)
     for group in _GROUPS:
         app.register_blueprint(group.pages)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(clock=words.clock, age=words.age, reason=words.reason, carrier=words.carrier)
-    app.jinja_env.globals.update(words=words, csrf_token=csrf_token, Right=Right)
+    app.jinja_env.globals.update(
+        words=words, csrf_token=csrf_token, Right=Right, languages=catalogue.LANGUAGES
+    )
     app.context_processor(_frame)
 
 
 def _frame() -> dict[str, Any]:
     """What the frame around a page shows: who is here, and how many labels wait for an answer."""
     who = g.get("actor")
-    found: dict[str, Any] = {"who": who, "done": words.DONE.get(request.args.get("done", ""))}
+    found: dict[str, Any] = {
+        "who": who,
+        "language": catalogue.chosen(),
+        "done": words.DONE.get(request.args.get("done", "")),
+    }
     if who is not None and who.may(Right.READ_JOBS):
         found["waiting"] = sum(
             label.state == "uncertain"
