@@ -5,29 +5,17 @@ Hides the HTTP server and the signals.
 
 import argparse
 import ipaddress
+import json
 import signal
 import sqlite3
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
-
-from labelsvc.mockcarrier import CLIENT_ID, CLIENT_SECRET
+from labelsvc.mockcarrier import CLIENT_ID, CLIENT_SECRET, trade_books
 from labelsvc.mockcarrier.books import Books
-from labelsvc.mockcarrier.gateway import REPEATS, Behaviour, create_app, is_loopback
-
-_IDLE_CONNECTION_S = 60
-
-
-class _SilentHandler(WSGIRequestHandler):
-    """Writes no access log: request lines may hold tokens and recipients."""
-
-    timeout = _IDLE_CONNECTION_S
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        pass
+from labelsvc.mockcarrier.gateway import REPEATS, REVIEWS, TOKENS, Behaviour, Desk, create_app, is_loopback
+from labelsvc.mockcarrier.server import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,10 +36,22 @@ def main(arguments: list[str] | None = None) -> int:
         "--repeat", choices=REPEATS, default="same", help="answer to a repeated get of a live parcel"
     )
     parser.add_argument(
-        "--latency-ms", type=int, default=0, help="half before the effect, half before the answer"
+        "--latency-ms", type=int, default=0, help="how long a call takes; the effect comes after half of it"
     )
     parser.add_argument(
         "--opening-balance", type=int, default=1000, help="numbers credited by a new franchise point"
+    )
+    parser.add_argument("--review", choices=REVIEWS, default="at_once", help="who opens services, and when")
+    parser.add_argument("--review-delay-ms", type=int, default=0, help="how long --review delay takes")
+    parser.add_argument(
+        "--tokens", choices=TOKENS, default="open", help="strict: only tokens made by this network"
+    )
+    parser.add_argument("--token-lifetime-s", type=int, default=86_400, help="of the tokens made here")
+    parser.add_argument(
+        "--rate-per-s", type=int, default=0, help="more gets within a second are refused (0: none)"
+    )
+    parser.add_argument(
+        "--script", type=Path, help="a JSON file with what POST /control takes, or with a list of rules alone"
     )
     options = parser.parse_args(arguments)
     if not is_loopback(options.host):
@@ -61,21 +61,42 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 <= options.opening_balance <= 10**9:
         parser.error("--opening-balance: from 0 to 1000000000")
     try:
-        behaviour = Behaviour(repeat=options.repeat, latency_ms=options.latency_ms)
+        behaviour = Behaviour(
+            repeat=options.repeat,
+            latency_ms=options.latency_ms,
+            rate_per_s=options.rate_per_s,
+            review=options.review,
+            review_delay_ms=options.review_delay_ms,
+            tokens=options.tokens,
+            token_lifetime_s=options.token_lifetime_s,
+        )
     except ValueError as wrong:
         parser.error(f"--{wrong}")
+    changes = {}
+    if options.script is not None:
+        try:
+            changes = json.loads(options.script.read_text())
+        except (OSError, ValueError, RecursionError):
+            parser.error("--script: no readable JSON file")
+        changes = {"script": changes} if isinstance(changes, list) else changes
+        if not isinstance(changes, dict):
+            parser.error("--script: must be a list of rules or an object of settings")
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        books = Books(options.books, options.opening_balance)
+        books = Books(options.books, options.opening_balance, trade_books.LAYOUT)
     except (OSError, sqlite3.Error) as fault:
         print(f"mockcarrier: can't open the books: {fault}", file=sys.stderr)
         return 1
-    app = create_app(books, behaviour, options.client_id, options.client_secret)
-    # werkzeug itself says on standard error, and exits with 1, when the port is taken
-    server = make_server(options.host, options.port, app, threaded=True, request_handler=_SilentHandler)
+    desk = Desk(books, behaviour)
+    try:
+        desk.change(changes)
+    except ValueError as wrong:
+        books.close()
+        parser.error(f"--script: {wrong}")
+    server = serve(options.host, options.port, create_app(desk, options.client_id, options.client_secret))
     serving = threading.Thread(target=server.serve_forever, name="serving", daemon=True)
     serving.start()
     host = f"[{options.host}]" if _is_ipv6(options.host) else options.host

@@ -2,23 +2,24 @@
 request must hold.
 
 Hides how points and routes are made up from the names of places: always the same for the same names, so that
-the network needs no map and two runs agree. Pure; the numbers already given and the balances are in the
-books.
+two runs agree. Pure; the numbers already given and the balances are in the books.
 
-Where the network has no point: YUNDA serves no district of Tibet (西藏). Every other carrier serves every
-district given.
+Every carrier has points in every county there is, but YUNDA in none of Tibet (西藏).
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from labelsvc.mockcarrier import counties
 from labelsvc.mockcarrier.wire import Field, Refused
 
 BATCH = 10
 ORDERS_PER_PARCEL = 100
 ITEMS_PER_PARCEL = 100
+PIECES = 1000
 CANCEL_QUOTA_FROM = 500
 DIRECT, FRANCHISE = 1, 2
 
@@ -31,7 +32,11 @@ OVER_QUOTA = "cancellations over the limit of 20 % of the numbers issued"
 PICKED_UP = "waybill was picked up and can no longer be cancelled"
 NO_SUCH_WAYBILL = "waybill does not exist"
 WAS_CANCELLED = "waybill was cancelled"
+PICKED_UP_UPDATE = "waybill was picked up and can no longer be changed"
+SEALED = "waybill was given to a factory and can't be changed"
 USED_UP = "the carrier's number segment is used up"
+SUSPENDED = "e-waybill subscription does not exist: the carrier suspended it"
+UNDER_REVIEW = "e-waybill subscription does not exist: it is under review"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,15 @@ class Carrier:
             raise Refused(50002, USED_UP)
         return f"{self.prefix}{count:0{self.digits}d}"
 
+
+# A number's life after issue, in the order in which scans may move it on; each with what the scan is called
+# and says. 揽收, 运输中, 签收
+STAGES = ("live", "picked_up", "in_transit", "signed")
+SCANS = {
+    "GOT": ("picked_up", "已揽收", "快件已由{branch}揽收"),
+    "TRANSIT": ("in_transit", "运输中", "快件已到达{centre}"),
+    "SIGN": ("signed", "已签收", "快件已签收"),
+}
 
 # Four zeros after each prefix: public samples of J&T begin with JT000, so three would not keep us apart from
 # real parcels.
@@ -114,6 +128,10 @@ class Address:
             country=field.at("country").text(30),
         )
 
+    def shown(self) -> dict[str, str]:
+        """As the wire has it."""
+        return dict(vars(self))
+
 
 @dataclass(frozen=True)
 class Party:
@@ -137,6 +155,10 @@ class Party:
             raise Refused(21002, f"{field.path}.mobile: mobile or phone is required")
         return party
 
+    def shown(self) -> dict[str, Any]:
+        """As the wire has it."""
+        return {**vars(self), "address": self.address.shown()}
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -146,6 +168,7 @@ class Parcel:
     template_url: str
     orders: tuple[str, ...]
     package_id: str
+    pieces: int  #: packages of the set that this one belongs to; 1: no set
     recipient: Party
     product: Product
 
@@ -199,21 +222,71 @@ def _read_parcel(field: Field, carrier: Carrier) -> Parcel:
     order_info = field.at("order_info").required()
     order_info.at("order_channels_type").required().text(20)
     package = field.at("package_info").required()
-    for item in package.at("items").each(ITEMS_PER_PARCEL):
-        item.at("name").required().text(200)
-        item.at("count").required().whole(1, 1_000_000)
-    for measure in ("weight", "volume", "total_packages_count"):
-        package.at(measure).whole(0, 10**12)
-    for words in ("goods_description", "packaging_description"):
-        package.at(words).text(200)
+    package.at("items").required()
+    _check_package(package)
     return Parcel(
         object_id=object_id,
         template_url=template_url,
         orders=read_orders(order_info.at("trade_order_list")),
         package_id=package.at("id").text(64),
+        pieces=max(1, package.at("total_packages_count").whole(0, PIECES)),
         recipient=Party.read(field.at("recipient")),
         product=_read_product(field.at("logistics_services"), carrier),
     )
+
+
+def _check_package(package: Field) -> None:
+    """The goods and measures of a package: nothing is kept of them, but all of them must be right."""
+    if not package.at("items").missing:
+        for item in package.at("items").each(ITEMS_PER_PARCEL):
+            item.at("name").required().text(200)
+            item.at("count").required().whole(1, 1_000_000)
+    for measure in ("weight", "volume"):
+        package.at(measure).whole(0, 10**12)
+    for words in ("goods_description", "packaging_description"):
+        package.at(words).text(200)
+
+
+@dataclass(frozen=True)
+class UpdateRequest:
+    """A checked `pdd.waybill.update`; None and empty text leave a thing as it is. 更新面单
+
+    `sender`: the name and phones of a new sender; their address is the one that `sender_address` repeats, if
+    it does, and can't change.
+    """
+
+    carrier: Carrier
+    number: str
+    template_url: str
+    recipient: Party | None
+    sender: tuple[str, str, str] | None
+    sender_address: Address | None
+
+    @classmethod
+    def read(cls, field: Field) -> "UpdateRequest":
+        """Read `param_waybill_cloud_print_update_request`."""
+        field.required()
+        field.at("object_id").text(64)
+        _check_package(field.at("package_info"))
+        sender, recipient = field.at("sender"), field.at("recipient")
+        names = None
+        if not sender.missing:
+            names = (
+                sender.at("name").required().text(40),
+                sender.at("mobile").text(20),
+                sender.at("phone").text(20),
+            )
+            if not names[1] and not names[2]:
+                raise Refused(21002, f"{sender.path}.mobile: mobile or phone is required")
+        address = sender.at("address")
+        return cls(
+            carrier=read_carrier(field.at("wp_code")),
+            number=field.at("waybill_code").required().text(40),
+            template_url=field.at("template_url").text(512),
+            recipient=None if recipient.missing else Party.read(recipient),
+            sender=names,
+            sender_address=None if address.missing else Address.read(address),
+        )
 
 
 def _read_product(field: Field, carrier: Carrier) -> Product:
@@ -241,9 +314,10 @@ def network_points(carrier: Carrier, province: str, city: str, district: str) ->
     """The points of a carrier that cover a district: one for a direct-operated carrier, 1 to 3 for a
     franchise, or none where the module's docstring says so.
     """
-    if carrier.wp_code == "YUNDA" and province.startswith("西藏"):
+    place = counties.settle(province, city, district)
+    if place is None or (carrier.wp_code == "YUNDA" and province.startswith("西藏")):
         return ()
-    return _points(carrier, province, city, district)
+    return _points(carrier, *place)
 
 
 @dataclass(frozen=True)
@@ -274,37 +348,70 @@ def route(carrier: Carrier, to: Address) -> Route:
     )
 
 
-def print_data(
-    carrier: Carrier, number: str, sender: Party, parcel: Parcel, origin_code: str, origin_name: str
-) -> str:
+@dataclass(frozen=True)
+class Printable:
+    """What a waybill's label is made from."""
+
+    carrier: Carrier
+    number: str
+    sender: Party
+    recipient: Party
+    template_url: str
+    product: Product
+    origin_code: str
+    origin_name: str
+
+
+def print_data(what: Printable) -> str:
     """The JSON text that a waybill template prints from, in clear."""
-    way = route(carrier, parcel.recipient.address)
+    way = route(what.carrier, what.recipient.address)
     data = {
-        "recipient": _printed(parcel.recipient),
-        "sender": _printed(sender),
+        "recipient": _printed(what.recipient),
+        "sender": _printed(what.sender),
         "routingInfo": {
             "bigShotName": way.sorting_mark,
             "bigShotCode": way.sorting_code,
             "threeSegmentCode": way.route_code,
             "consolidation": {"name": way.consolidation_name, "code": way.consolidation_code},
-            "originBranchCode": origin_code,
-            "originBranchName": origin_name,
+            "originBranchCode": what.origin_code,
+            "originBranchName": what.origin_name,
             "endBranchCode": way.end_branch.branch_code,
             "endBranchName": way.end_branch.branch_name,
         },
-        "waybillCode": number,
-        "wpCode": carrier.wp_code,
-        "shippingOption": {"code": parcel.product.code, "title": parcel.product.title},
+        "waybillCode": what.number,
+        "wpCode": what.carrier.wp_code,
+        "shippingOption": {"code": what.product.code, "title": what.product.title},
     }
-    return json.dumps({"templateURL": parcel.template_url, "data": data}, ensure_ascii=False)
+    return json.dumps({"templateURL": what.template_url, "data": data}, ensure_ascii=False)
+
+
+def reprinted(
+    old: str, number: str, carrier: Carrier, sender: Party, recipient: Party, template_url: str
+) -> str:
+    """Print data after an update: product, origin and, unless another is given, template stay those of `old`."""
+    was = json.loads(old)
+    routing, option = was["data"]["routingInfo"], was["data"]["shippingOption"]
+    return print_data(
+        Printable(
+            carrier=carrier,
+            number=number,
+            sender=sender,
+            recipient=recipient,
+            template_url=template_url or was["templateURL"],
+            product=Product(option["code"], option["title"]),
+            origin_code=routing["originBranchCode"],
+            origin_name=routing["originBranchName"],
+        )
+    )
 
 
 def _printed(party: Party) -> dict[str, Any]:
-    shown = asdict(party)
+    shown = party.shown()
     del shown["address"]["country"]
     return shown
 
 
+@lru_cache(maxsize=10_000)
 def _points(carrier: Carrier, province: str, city: str, district: str) -> tuple[NetworkPoint, ...]:
     place = (carrier.wp_code, province, city, district)
     count = 1 if carrier.wp_type == DIRECT else 1 + _draw(3, "points", *place)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,25 @@ MEANING = {
     10001: "common parameter error",
     10016: "client_id wrong",
     10017: "type wrong",
+    10018: "target_client_id wrong",
     10019: "access_token expired",
     20004: "sign check failed",
+    20005: "caller's IP not on the white list",
+    20031: "user did not authorise this API",
     20032: "access_token or client_id wrong",
+    20034: "API offline",
+    20035: "API not on this gateway",
     21001: "request parameter error",
     21002: "a required parameter is empty",
+    30000: "no permission for the target API",
+    30001: "client_id does not match partner_id",
     50000: "internal error",
     50002: "business service error",
     52001: "gateway error",
+    52002: "gateway error",
     52004: "body too large",
     52101: "rate limited",
+    52102: "degraded",
     52103: "service unavailable",
     70031: "calls too frequent",
 }
@@ -37,7 +46,7 @@ COMMON = frozenset(
         *("target_client_id", "partner_id"),
     }
 )
-_EXPIRED_TOKEN = "EXPIRED"
+EXPIRED_TOKEN = "EXPIRED"
 _TOKEN_LIMIT = 200
 _ORDINARY_ID = re.compile(r"[A-Za-z0-9_.:/#*-]{1,100}")
 _TYPE_FORM = re.compile(r"[a-z][a-z0-9._]{0,79}")
@@ -112,15 +121,28 @@ def signature_holds(parameters: Mapping[str, str], secret: str) -> bool:
 
 @dataclass(frozen=True)
 class Call:
-    """One call whose envelope was found good: who calls what, with which business parameters."""
+    """One call whose envelope was found good: who calls what, with which business parameters.
+
+    `token` is empty only for a type that needs none. `decoded`: the business parameters with their JSON
+    strings read, as far as they can be.
+    """
 
     type: str
     token: str
     business: dict[str, str]
+    decoded: dict[str, object]
 
 
-def open_envelope(parameters: Mapping[str, str], client_id: str, client_secret: str, now_s: float) -> Call:
-    """Check the common parameters, in the order in which the platform answers for them."""
+def open_envelope(
+    parameters: Mapping[str, str],
+    client_id: str,
+    client_secret: str,
+    now_s: float,
+    without_token: Container[str] = (),
+) -> Call:
+    """Check the common parameters, in the order in which the platform answers for them; the types
+    `without_token` need no shop's consent.
+    """
     for name in ("type", "client_id", "timestamp", "sign"):
         if not parameters.get(name):
             raise Refused(10001, f"{name}: missing")
@@ -139,12 +161,15 @@ def open_envelope(parameters: Mapping[str, str], client_id: str, client_secret: 
     if parameters.get("version", "V1").upper() != "V1":
         raise Refused(10001, "version: only V1 is known")
     token = parameters.get("access_token") or parameters.get("session") or ""
-    if not token or len(token) > _TOKEN_LIMIT:
+    if parameters["type"] in without_token:
+        token = ""
+    elif not token or len(token) > _TOKEN_LIMIT:
         raise Refused(20032, "access_token: missing or not a token")
-    if token == _EXPIRED_TOKEN:
+    elif token == EXPIRED_TOKEN:
         raise Refused(10019, "access_token: expired")
     business = {name: value for name, value in parameters.items() if name not in COMMON}
-    return Call(parameters["type"], token, business)
+    decoded = {name: _decoded(value) for name, value in business.items()}
+    return Call(parameters["type"], token, business, decoded)
 
 
 def loggable_type(parameters: Mapping[str, str]) -> str:
@@ -157,11 +182,58 @@ def canonical(call: Call) -> bytes:
     """The bytes over which a request's digest is taken: equal for requests of equal meaning, whatever time
     and token.
     """
-    decoded = {name: _decoded(value) for name, value in call.business.items()}
+    return _canonical([call.type, call.decoded])
+
+
+def _canonical(value: object) -> bytes:
     try:
-        return json.dumps([call.type, decoded], sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     except RecursionError:
         raise Refused(10000, "a parameter is nested too deeply") from None
+
+
+@dataclass(frozen=True)
+class ParcelAsked:
+    """One element of a `pdd.waybill.get`, so that a repeat can be told from a change, whatever batch it came in.
+
+    `content`: the bytes of the element with carrier and sender.
+    """
+
+    package_id: str
+    object_id: str
+    orders: tuple[str, ...]
+    content: bytes
+
+
+def parcels_asked(call: Call) -> list[ParcelAsked]:
+    """The elements of a `pdd.waybill.get` before anything in it is checked; none for other calls."""
+    batch = call.decoded.get("param_waybill_cloud_print_apply_new_request")
+    elements = batch.get("trade_order_info_dtos") if isinstance(batch, dict) else None
+    if call.type != "pdd.waybill.get" or not isinstance(batch, dict) or not isinstance(elements, list):
+        return []
+    asked = []
+    for element in elements[:100]:
+        inner = element if isinstance(element, dict) else {}
+        package, order_info = inner.get("package_info"), inner.get("order_info")
+        orders = order_info.get("trade_order_list") if isinstance(order_info, dict) else None
+        asked.append(
+            ParcelAsked(
+                package_id=_identifier(package.get("id", "") if isinstance(package, dict) else ""),
+                object_id=_identifier(inner.get("object_id")),
+                orders=tuple(one for one in orders if isinstance(one, str))
+                if isinstance(orders, list)
+                else (),
+                content=_canonical([batch.get("wp_code"), batch.get("sender"), element]),
+            )
+        )
+    return asked
+
+
+def _identifier(value: object) -> str:
+    """An identifier as the log may keep it: a name sent in the wrong field does not end up there."""
+    if value == "":
+        return ""
+    return value if isinstance(value, str) and _ORDINARY_ID.fullmatch(value) else "(unreadable)"
 
 
 @dataclass(frozen=True)
@@ -183,14 +255,19 @@ def mentions(call: Call) -> Mentions:
         "object_id": "object_ids",
         "trade_order_list": "orders",
         "orders": "orders",
+        "order_sn": "orders",
+        "order_mask_sn": "orders",
         "package_id": "package_ids",
         "waybill_code": "numbers",
+        "waybill_codes": "numbers",
+        "waybill_no": "numbers",
+        "tracking_number": "numbers",
+        "mail_no": "numbers",
     }
 
     def note(column: str, value: object) -> None:
         for item in value if isinstance(value, list) else [value]:
-            text = item if isinstance(item, str) else ""
-            found[column].append(text if _ORDINARY_ID.fullmatch(text) else "(unreadable)")
+            found[column].append(_identifier(item or None))
 
     def walk(value: object) -> None:
         if isinstance(value, list):
@@ -198,7 +275,9 @@ def mentions(call: Call) -> Mentions:
                 walk(item)
         elif isinstance(value, dict):
             for name, inner in value.items():
-                if name in columns:
+                if isinstance(inner, list) and any(isinstance(one, dict) for one in inner):
+                    walk(inner)  # a factory names each order by an object of its own
+                elif name in columns:
                     note(columns[name], inner)
                 elif name == "package_info" and isinstance(inner, dict):
                     note("package_ids", inner.get("id", "-"))
@@ -206,7 +285,7 @@ def mentions(call: Call) -> Mentions:
                     walk(inner)
 
     try:
-        walk({name: _decoded(value) for name, value in call.business.items()})
+        walk(call.decoded)
     except RecursionError:
         raise Refused(10000, "a parameter is nested too deeply") from None
     return Mentions(**{column: tuple(values[:1000]) for column, values in found.items()})

@@ -1,6 +1,5 @@
 """The mock carrier network, tried as a program from outside with a signing client of the test's own."""
 
-import hashlib
 import http.client
 import json
 import os
@@ -13,22 +12,24 @@ import threading
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
+from support.gateway import (
+    DETAIL,
+    MOBILE,
+    NAME,
+    ORIGIN,
+    OTHER_ORIGIN,
+    Network,
+    get_request,
+    numbers_of,
+    package,
+    party,
+    sign,
+)
 
-CLIENT_ID, CLIENT_SECRET = "test-client", "test-secret"
-ORIGIN = {
-    "province": "浙江省",
-    "city": "杭州市",
-    "district": "余杭区",
-    "town": "",
-    "detail": "文一西路 969 号",
-}
-OTHER_ORIGIN = ORIGIN | {"detail": "文一西路 970 号"}
-NAME, MOBILE, DETAIL = "欧阳测试人", "13900001234", "天河路 385 号 1201 室"
 PUBLIC_FORMATS = {
     "STO": r"(77|43)\d{12,15}",
     "YTO": r"YT\d{13}",
@@ -40,164 +41,6 @@ PUBLIC_FORMATS = {
     "JD": r"JD[A-Z0-9]{2}\d{11}",
     "DBKD": r"DPK\d{12}",
 }
-
-
-def sign(parameters, leave_out=()):
-    """The platform's MD5 signature, written from its description."""
-    text = CLIENT_SECRET
-    for key in sorted(parameters):
-        if parameters[key] not in leave_out:
-            text += key + parameters[key]
-    return hashlib.md5((text + CLIENT_SECRET).encode()).hexdigest().upper()
-
-
-class Network:
-    """One running mock network and a client that knows how to sign."""
-
-    def __init__(self, books: Path, *options: str):
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "labelsvc.mockcarrier", "--port", "0", "--books", str(books)),
-                *("--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET, *options),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        first = self.process.stdout.readline()
-        found = re.fullmatch(r"mockcarrier listening on (http://127\.0\.0\.1:(\d+))/api/router\n", first)
-        assert found, (first, self.process.poll())
-        self.root, self.port = found[1], int(found[2])
-
-    def end(self, how=signal.SIGTERM):
-        """Stop it; returns (exit code, rest of stdout, stderr)."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
-
-    def envelope(self, type_, business, token="shop-1", **changes):
-        common = {
-            "type": type_,
-            "client_id": CLIENT_ID,
-            "access_token": token,
-            "timestamp": str(int(time.time())),
-            "data_type": "JSON",
-            "version": "V1",
-        }
-        plain = {
-            k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in business.items()
-        }
-        parameters = {k: v for k, v in (common | plain | changes).items() if v is not None}
-        parameters.setdefault("sign", sign(parameters))
-        return parameters
-
-    def post(self, parameters, path="/api/router", form="json"):
-        if form == "json":
-            body, kind = json.dumps(parameters).encode(), "application/json"
-        elif form == "form":
-            body, kind = urllib.parse.urlencode(parameters).encode(), "application/x-www-form-urlencoded"
-        else:
-            common = {"type", "client_id", "access_token", "timestamp", "data_type", "version", "sign"}
-            path += "?" + urllib.parse.urlencode({k: v for k, v in parameters.items() if k in common})
-            rest = {k: v for k, v in parameters.items() if k not in common}
-            body, kind = urllib.parse.urlencode(rest).encode(), "application/x-www-form-urlencoded"
-        return self.http("POST", path, body, {"Content-Type": kind})
-
-    def http(self, method, path, body=None, headers=None):
-        request = urllib.request.Request(self.root + path, body, headers or {}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read()
-            return error.code, json.loads(text) if text.startswith(b"{") else text
-
-    def call(self, type_, token="shop-1", **business):
-        """A good call's answer, without its root key; a refusal as AssertionError."""
-        status, body = self.post(self.envelope(type_, business, token))
-        assert status == 200
-        root = type_.replace(".", "_") + "_response"
-        assert list(body) == [root], body
-        return body[root]
-
-    def refusal(self, type_, token="shop-1", **business):
-        """A refused call as (code, sub_msg)."""
-        status, body = self.post(self.envelope(type_, business, token))
-        assert status == 200
-        error = body["error_response"]
-        assert set(error) == {"error_code", "error_msg", "sub_code", "sub_msg", "request_id"}
-        assert error["sub_code"] == str(error["error_code"])
-        return error["error_code"], error["sub_msg"]
-
-    def control(self, **changes):
-        headers = {"Content-Type": "application/json"}
-        status, body = self.http("POST", "/control", json.dumps(changes).encode(), headers)
-        assert status == 200, body
-        return body
-
-    def open_service(self, wp_code, address=None, token="shop-1"):
-        """Apply at the first point of the address's district."""
-        address = address or ORIGIN
-        place = {k: address[k] for k in ("province", "city", "district")}
-        points = self.call("mock.network.points", token, wp_code=wp_code, **place)["points"]
-        return points[0], self.call(
-            "mock.subscription.apply",
-            token,
-            wp_code=wp_code,
-            branch_code=points[0]["branch_code"],
-            address=address,
-            contact={"name": "联系人甲", "phone": "057100000000"},
-            settlement_account="0571000001",
-            agreement_version="2026-01",
-        )
-
-    def log(self, after=0):
-        return self.http("GET", f"/log?after={after}")[1]["entries"]
-
-    def last_seq(self):
-        return max((entry["seq"] for entry in self.log()), default=0)
-
-    def books(self):
-        return self.http("GET", "/books")[1]
-
-
-def party(**changes):
-    address = {
-        "province": "广东省",
-        "city": "广州市",
-        "district": "天河区",
-        "town": "石牌街道",
-        "detail": DETAIL,
-    }
-    return {"name": NAME, "mobile": MOBILE, "address": address} | changes
-
-
-def package(orders, package_id="1", object_id=None, **changes):
-    return {
-        "object_id": object_id or f"obj-{'-'.join(orders)}-{package_id}",
-        "user_id": 7,
-        "template_url": "labelsvc://waybill-76x130",
-        "order_info": {"order_channels_type": "PDD", "trade_order_list": list(orders)},
-        "package_info": {"id": package_id, "items": [{"name": "毛巾", "count": 2}], "weight": 300},
-        "recipient": party(),
-    } | changes
-
-
-def get_request(*packages, wp_code="YTO", origin=None):
-    sender = {"name": "商家甲", "mobile": "13700009999", "address": origin or ORIGIN}
-    return {
-        "param_waybill_cloud_print_apply_new_request": {
-            "wp_code": wp_code,
-            "sender": sender,
-            "trade_order_info_dtos": list(packages),
-        }
-    }
-
-
-def numbers_of(answer):
-    return [module["waybill_code"] for module in answer["modules"]]
 
 
 @pytest.fixture
@@ -238,6 +81,20 @@ def test_three_body_forms_and_the_trailing_slash_are_accepted(shared, form, path
     status, body = shared.post(parameters, path, form)
     assert status == 200
     assert body["mock_network_points_response"]["points"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json;charset=UTF-8", ""])
+def test_a_json_body_is_known_whatever_it_is_called(shared, kind):
+    """Clients that name their JSON body otherwise, or not at all, are understood too; all in the query is enough as well."""
+    parameters = shared.envelope("mock.carriers", {})
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=20)
+    connection.request(
+        "POST", "/api/router", json.dumps(parameters).encode(), {"Content-Type": kind} if kind else {}
+    )
+    assert "mock_carriers_response" in json.loads(connection.getresponse().read())
+    connection.request("POST", "/api/router?" + urllib.parse.urlencode(parameters))
+    assert "mock_carriers_response" in json.loads(connection.getresponse().read())
+    connection.close()
 
 
 def _place(address):
@@ -307,12 +164,9 @@ def test_unreadable_bodies_are_refused_not_fatal(shared, body, code):
     try:
         connection.request("POST", "/api/router", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
-    except (BrokenPipeError, ConnectionResetError):
-        assert code == 52004  # the network stopped reading: all that a client can see
-    else:
-        assert answer["error_response"]["error_code"] == code
     finally:
         connection.close()
+    assert answer["error_response"]["error_code"] == code
     assert shared.http("GET", "/health") == (200, {"status": "ok"})
 
 
@@ -679,6 +533,202 @@ def test_a_picked_up_number_cannot_be_cancelled(shared, shop):
     assert unknown == (50002, "waybill does not exist")
 
 
+def update_request(number, wp_code="YTO", **changes):
+    """The parameters of pdd.waybill.update."""
+    return {
+        "param_waybill_cloud_print_update_request": {"waybill_code": number, "wp_code": wp_code} | changes
+    }
+
+
+def test_an_update_changes_what_the_label_says(shared, shop):
+    """W6: recipient, sender name and template change, the route follows the recipient, the number and its origin stay; a repeat is harmless."""
+    shared.open_service("YTO", token=shop)
+    (module,) = shared.call("pdd.waybill.get", shop, **get_request(package(["U1"])))["modules"]
+    moved = party(name="新收件人", address=party()["address"] | {"district": "越秀区"})
+    items = {"items": [{"name": "毛巾", "count": 3}], "weight": 200, "volume": 10}
+    wanted = update_request(
+        module["waybill_code"],
+        object_id="x",
+        recipient=moved,
+        package_info=items,
+        sender={"name": "新店名", "mobile": "", "phone": "021-1"},
+        template_url="labelsvc://other",
+    )
+    first, second = (shared.call("pdd.waybill.update", shop, **wanted) for _ in range(2))
+    assert set(first) == {"waybill_code", "print_data", "request_id"}
+    assert (first["waybill_code"], first["print_data"]) == (module["waybill_code"], second["print_data"])
+    old, new = json.loads(module["print_data"]), json.loads(first["print_data"])
+    assert new["templateURL"] == "labelsvc://other"
+    assert new["data"]["recipient"] == moved | {"phone": ""}
+    assert new["data"]["sender"] == {
+        "name": "新店名",
+        "mobile": "",
+        "phone": "021-1",
+        "address": old["data"]["sender"]["address"],
+    }
+    changed = {name for name in old["data"] if old["data"][name] != new["data"][name]}
+    assert changed == {"recipient", "sender", "routingInfo"}
+    asked = [{"waybill_code": module["waybill_code"], "wp_code": "YTO"}]
+    answer = shared.call("pdd.waybill.query.by.waybillcode", shop, param_list=asked)
+    assert answer["modules"][0]["waybill_cloud_print_response"]["print_data"] == first["print_data"]
+    alone = shared.call(
+        "pdd.waybill.update", shop, **update_request(module["waybill_code"], package_info=items)
+    )
+    assert alone["print_data"] == first["print_data"]
+    assert numbers_of(shared.call("pdd.waybill.get", shop, **get_request(package(["U2"])))) != [
+        module["waybill_code"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "named"),
+    [
+        ({"waybill_code": "YT0000999999999"}, 50002, "waybill does not exist"),
+        ({"waybill_code": ""}, 21002, "waybill_code"),
+        ({"wp_code": "DHL"}, 21001, "wp_code"),
+        ({"recipient": {"name": "甲"}}, 21002, "recipient.address"),
+        ({"recipient": []}, 21001, "recipient"),
+        ({"sender": {"name": "甲"}}, 21002, "sender.mobile"),
+        ({"package_info": {"items": [{"name": "x"}]}}, 21002, "items[0].count"),
+        ({"package_info": {"weight": "heavy"}}, 21001, "package_info.weight"),
+    ],
+)
+def test_a_wrong_update_is_refused_by_name(shared, shop, change, code, named):
+    """W6: the refusal names the field, and the label stays as it was."""
+    shared.open_service("YTO", token=shop)
+    (module,) = shared.call("pdd.waybill.get", shop, **get_request(package(["U1"])))["modules"]
+    sent = update_request(module["waybill_code"])["param_waybill_cloud_print_update_request"] | change
+    refused = shared.refusal("pdd.waybill.update", shop, param_waybill_cloud_print_update_request=sent)
+    assert refused[0] == code
+    assert named in refused[1]
+    (found,) = shared.call("mock.waybill.find", shop, orders=["U1"])["waybills"]
+    assert found["print_data"] == module["print_data"]
+
+
+def test_the_senders_address_cannot_be_updated(shared, shop):
+    """W6: another sender address is refused; the same one, said again, is none."""
+    shared.open_service("YTO", token=shop)
+    (number,) = numbers_of(shared.call("pdd.waybill.get", shop, **get_request(package(["U1"]))))
+    sender = {"name": "甲", "mobile": "1"}
+    moved = update_request(number, sender=sender | {"address": OTHER_ORIGIN})
+    assert shared.refusal("pdd.waybill.update", shop, **moved) == (50002, "sender.address: can't be changed")
+    shared.call("pdd.waybill.update", shop, **update_request(number, sender=sender | {"address": ORIGIN}))
+
+
+def test_what_left_or_was_cancelled_is_not_updated(shared, shop):
+    """W6: until hand-over only, and never a cancelled number or a stranger's."""
+    shared.open_service("YTO", token=shop)
+    left, gone = numbers_of(
+        shared.call("pdd.waybill.get", shop, **get_request(package(["U1"]), package(["U2"])))
+    )
+    shared.call("mock.waybill.pick_up", shop, waybill_code=left, wp_code="YTO")
+    shared.call("pdd.waybill.cancel", shop, waybill_code=gone, wp_code="YTO")
+    said = [shared.refusal("pdd.waybill.update", shop, **update_request(one)) for one in (left, gone)]
+    assert said == [
+        (50002, "waybill was picked up and can no longer be changed"),
+        (50002, "waybill was cancelled"),
+    ]
+    assert shared.refusal("pdd.waybill.update", "nobody", **update_request(left))[0] == 50002
+
+
+def piece(order, at, total):
+    """One package of a set."""
+    packed = package([order], str(at))
+    packed["package_info"] = packed["package_info"] | {"total_packages_count": total}
+    return packed
+
+
+def test_packages_of_a_set_have_one_parent(shared, shop):
+    """W7: each package its own number, one parent for all of them in whichever call they come, which costs nothing; a single package has none."""
+    shared.open_service("YTO", token=shop)
+    first = shared.call("pdd.waybill.get", shop, **get_request(piece("S", 1, 3), piece("S", 2, 3)))["modules"]
+    (third,) = shared.call("pdd.waybill.get", shop, **get_request(piece("S", 3, 3)))["modules"]
+    again = shared.call("pdd.waybill.get", shop, **get_request(piece("S", 1, 3)))["modules"]
+    assert again == first[:1]
+    numbers = {module["waybill_code"] for module in (*first, third)}
+    (parent,) = {module["parent_waybill_code"] for module in (*first, third)}
+    assert len(numbers) == 3
+    assert re.fullmatch(PUBLIC_FORMATS["YTO"], parent)
+    assert parent not in numbers
+    assert _balance(shared, shop, "YTO")["quantity"] == 47
+    for total in (1, 0):
+        (single,) = shared.call("pdd.waybill.get", shop, **get_request(piece(f"T{total}", 1, total)))[
+            "modules"
+        ]
+        assert single["parent_waybill_code"] is None
+    other = shared.call("pdd.waybill.get", shop, **get_request(piece("S", 4, 4)))["modules"]
+    assert other[0]["parent_waybill_code"] not in (None, parent)
+    found = shared.call("mock.waybill.find", shop, orders=["S"], package_id="2")["waybills"]
+    assert found[0]["parent_waybill_code"] == parent
+    assert {w["number"] for w in shared.books()["waybills"] if w["parent"] == parent} == numbers
+
+
+def test_scans_move_a_parcel_on_and_are_told(shared, shop):
+    """W5: picked up, in transit, signed; told in China time and the platform's spelling, without personal data; a step back changes nothing."""
+    point, _ = shared.open_service("YTO", token=shop)
+    (number,) = numbers_of(shared.call("pdd.waybill.get", shop, **get_request(package(["W1"]))))
+    which = {"waybill_code": number, "wp_code": "YTO"}
+    trace = {"company_code": "YTO", "mail_no": number}
+    assert shared.call("pdd.logistics.ordertrace.get", shop, **trace)["trace_list"] == []
+    states = [
+        shared.call("mock.waybill.trace", shop, action=action, **which)["state"]
+        for action in ("GOT", "GOT", "TRANSIT", "TRANSIT", "SIGN", "TRANSIT", "GOT")
+    ]
+    assert states == ["picked_up", "picked_up", "in_transit", "in_transit", "signed", "signed", "signed"]
+    told = shared.call("pdd.logistics.ordertrace.get", shop, **trace)["trace_list"]
+    assert [one["action"] for one in told] == ["GOT", "TRANSIT", "TRANSIT", "SIGN"]
+    assert {frozenset(one) for one in told} == {
+        frozenset({"action", "desc", "time", "status_time", "status_desc", "node_description"})
+    }
+    assert point["branch_name"] in told[0]["desc"]
+    at = datetime.strptime(told[0]["time"] + "+0800", "%Y-%m-%d %H:%M:%S%z")
+    assert abs((at - datetime.now(UTC)).total_seconds()) < 60
+    assert NAME not in json.dumps(told, ensure_ascii=False)
+    assert shared.refusal("pdd.waybill.cancel", shop, **which)[0] == 50002
+    assert shared.refusal("mock.waybill.trace", shop, action="LOST", **which)[0] == 21001
+    assert shared.refusal("pdd.logistics.ordertrace.get", "nobody", **trace)[0] == 50002
+    (entry,) = [w for w in shared.books()["waybills"] if w["number"] == number]
+    assert entry["state"] == "signed"
+
+
+def test_a_cancelled_number_is_not_scanned(shared, shop):
+    """W5: the courier takes no parcel under a cancelled number."""
+    shared.open_service("YTO", token=shop)
+    (number,) = numbers_of(shared.call("pdd.waybill.get", shop, **get_request(package(["W1"]))))
+    which = {"waybill_code": number, "wp_code": "YTO"}
+    shared.call("pdd.waybill.cancel", shop, **which)
+    assert shared.refusal("mock.waybill.trace", shop, action="GOT", **which) == (
+        50002,
+        "waybill was cancelled",
+    )
+
+
+def test_the_time_is_told_without_a_token(shared):
+    """pdd.time.get answers China time to whoever signs."""
+    told = shared.call("pdd.time.get", None)["time"]
+    at = datetime.strptime(told + "+0800", "%Y-%m-%d %H:%M:%S%z")
+    assert abs((at - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_a_place_that_does_not_exist_has_no_point(shared):
+    """E3: every carrier has a point in every county there is, and none elsewhere."""
+    for place in (("浙江省", "杭州市", "天河区"), ("某省", "某市", "某区")):
+        named = dict(zip(("province", "city", "district"), place, strict=True))
+        assert shared.call("mock.network.points", wp_code="ZTO", **named)["points"] == []
+    for place in (("北京市", "北京市", "东城区"), ("湖北省", "仙桃市", "仙桃市")):
+        named = dict(zip(("province", "city", "district"), place, strict=True))
+        assert shared.call("mock.network.points", wp_code="ZTO", **named)["points"]
+
+
+@pytest.mark.parametrize("offset_s", [-601 - 60, 601 + 60])
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_timestamp_more_than_ten_minutes_off_is_refused(shared, offset_s, unit):
+    """Stale and early, in seconds and milliseconds: 10001."""
+    stamp = str(int((time.time() + offset_s) * unit))
+    body = shared.post(shared.envelope("mock.carriers", {}, timestamp=stamp))[1]
+    assert body["error_response"]["error_code"] == 10001
+
+
 def test_the_cancel_quota_holds_above_500_numbers(start, tmp_path):
     """W5: past 500 issued, cancellations over a fifth are refused for the moment; up to 500 they are not."""
     network = start()
@@ -916,6 +966,10 @@ def test_books_are_the_owners_alone_and_kept_safely(start, tmp_path):
         (["--latency-ms", "-1"], "latency_ms"),
         (["--opening-balance", "-1"], "--opening-balance"),
         (["--port", "70000"], "--port"),
+        (["--review", "never"], "--review"),
+        (["--tokens", "none"], "--tokens"),
+        (["--rate-per-s", "-1"], "rate_per_s"),
+        (["--script", "/nowhere/script.json"], "--script"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path, options, said):

@@ -41,7 +41,7 @@ class MockCarrier:
         return self.url.removesuffix("/api/router")
 
     def control(self, **settings: Any) -> Any:
-        """Change how it behaves: repeat, latency_ms, drop_answers, fail_next, error, only."""
+        """Change how it behaves: repeat, latency_ms, drop_answers, fail_next, error, only, script, rate_per_s, review ..."""
         return call(f"{self.base}/control", settings)
 
     def log(self, after: int = 0) -> list[dict[str, Any]]:
@@ -58,6 +58,15 @@ class MockCarrier:
         return [
             w["number"] for w in waybills if w["state"] == "live" and (order is None or order in w["orders"])
         ]
+
+    def decide(self, application_id: str, decision: str, reason: str = "") -> Any:
+        """What its reviewer decides: approve, reject, suspend or resume."""
+        decided = {"application_id": application_id, "decision": decision, "reason": reason}
+        return call(f"{self.base}/review", decided)
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Every application: application_id, shop, wp_code, branch_code, state."""
+        return call(f"{self.base}/books")["subscriptions"]
 
     def accounts(self) -> list[dict[str, Any]]:
         """Balances of all network points."""
@@ -98,9 +107,14 @@ class VirtualPrinter:
 
 @contextmanager
 def mock_carrier(tmp_path: Path, **options: Any) -> Iterator[MockCarrier]:
-    """Run the mock carrier network; ``options`` are its command line's (``repeat="new"``, ``opening_balance=3``)."""
+    """Run the mock carrier network; ``options`` are its command line's (``repeat="new"``, ``opening_balance=3``,
+    ``review="by_hand"``, ``tokens="strict"``); ``script`` may be a list of rules."""
     books = Path(options.pop("books", tmp_path / "books.db"))
     options.setdefault("port", 0)
+    if isinstance(options.get("script"), list):
+        script = tmp_path / "script.json"
+        script.write_text(json.dumps(options["script"]))
+        options["script"] = script
     with _running("labelsvc.mockcarrier", {"books": books, **options}) as (process, line):
         found = re.search(r"listening on (http://\S+)", line)
         assert found, line
