@@ -1,8 +1,9 @@
 """The operator's door: every command is one call on one room; ``--json`` gives every answer as JSON.
 
-Commands act for one store (``--store``, or LABELSVC_STORE; needless where there is only one) with every right in it: who
-may read the key file may do everything anyway. Exit status: 0 done, 2 wrong input, 3 not found, 4 conflict or refused,
-5 the other side doesn't answer, 1 anything else.
+People are shown masked; ``--clear`` with a ``--reason`` shows one in clear and writes it to the audit trail. Whom to look for
+comes from a file or standard input, because a shell remembers its commands. Commands act for one store (``--store``, or LABELSVC_STORE; needless where there is only one) with every right in it: who
+may read the key file may do everything anyway. Exit status: 0 done, 2 wrong input, 3 not found or gone, 4 conflict or
+refused, also of one item of many, 5 the other side doesn't answer, 1 anything else.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labelsvc import __version__, log, settings
-from labelsvc.errors import Conflict, Invalid, LabelsvcError, NotFound, Refused, Unavailable
+from labelsvc.errors import Conflict, Gone, Invalid, LabelsvcError, NotFound, Refused, Unavailable
 from labelsvc.security import Actor, Role, StoreKind
 
 if TYPE_CHECKING:
     from labelsvc.daemon import Rooms
+    from labelsvc.waybills import Application, IssueRequest, Subscription, Waybill
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,19 +49,28 @@ subscriptions = _group("subscriptions", "The e-waybill service with carriers 电
 bindings = _group("bindings", "Merchants and their factories 绑定.")
 orders = _group("orders", "Orders 订单.")
 waybills = _group("waybills", "E-waybills 面单.")
+batches = _group("batches", "Hundreds of parcels at once 批量取号.")
+numbers = _group("numbers", "Waybill numbers from a carrier's file, or from elsewhere 单号.")
 printers = _group("printers", "Printers 打印机.")
 jobs = _group("jobs", "Print jobs 打印任务.")
 labels = _group("labels", "Single labels 标签.")
+keys = _group("keys", "The sealing keys 密钥.")
+preferences = _group("preferences", "What a store chose for all its labels 店铺设置.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 StoreName = Annotated[str, typer.Option("--store", envvar="LABELSVC_STORE", help="Store, by name or id.")]
 Key = Annotated[str, typer.Option("--key", help="Idempotency key; a fresh one by default.")]
 After = Annotated[str, typer.Option(help="Go on after this id.")]
 Limit = Annotated[int, typer.Option(min=1, max=100)]
+Clear = Annotated[
+    bool, typer.Option("--clear", help="Show people in clear; needs --reason, is written down.")
+]
+Why = Annotated[str, typer.Option("--reason", help="With --clear: why; for the audit trail.")]
 
 EXITS: tuple[tuple[type[LabelsvcError], int], ...] = (
     (Invalid, 2),
     (NotFound, 3),
+    (Gone, 3),
     (Conflict, 4),
     (Refused, 4),
     (Unavailable, 5),
@@ -76,12 +88,15 @@ def main() -> None:
 
 def _complain(error: LabelsvcError) -> None:
     if "--json" in sys.argv:
-        problem = {"code": error.code, "detail": error.detail, "errors": _plain(error.errors), **error.facts}
-        print(json.dumps(problem, ensure_ascii=False), file=sys.stderr)
+        print(json.dumps(_problem(error), ensure_ascii=False), file=sys.stderr)
         return
     print(f"labelsvc: {error.detail} [{error.code}]", file=sys.stderr)
     for fault in error.errors:
         print(f"  {fault.field}: {fault.reason}", file=sys.stderr)
+
+
+def _problem(error: LabelsvcError) -> dict[str, Any]:
+    return {"code": error.code, "detail": error.detail, "errors": _plain(error.errors), **error.facts}
 
 
 class _Desk:
@@ -136,6 +151,28 @@ def _cells(row: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}={json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value}"
 
 
+def _show_results(results: Sequence[Waybill | LabelsvcError], as_json: bool) -> None:
+    """Print a result for each item; raise Exit with status 4 if one is refused."""
+    faulty = any(isinstance(result, LabelsvcError) for result in results)
+    _show([_problem(one) if isinstance(one, LabelsvcError) else one for one in results], as_json)
+    if faulty:
+        raise typer.Exit(4)
+
+
+def _require_reason(reason: str) -> str:
+    if not reason.strip():
+        raise Invalid("say why, for the audit trail", field="reason")
+    return reason
+
+
+def _read_bytes(file: str) -> bytes:
+    """A file's bytes, or standard input's for ``-``."""
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError:
+        raise Invalid("the file can't be read", field="file") from None
+
+
 def _read_text(file: str) -> str:
     """A file's text, or standard input for ``-``: personal data isn't typed where a shell remembers it."""
     try:
@@ -171,6 +208,32 @@ def _needed(field: Any) -> bool:
     from dataclasses import MISSING
 
     return field.default is MISSING and field.default_factory is MISSING
+
+
+def _issue_request(fields: Any, where: str) -> IssueRequest:
+    """A parcel of JSON. Raises Invalid."""
+    from labelsvc.waybills import IssueRequest, Item, Party
+
+    if isinstance(fields, dict):
+        items, numbers = fields.get("items"), fields.get("orders")
+        fields["items"] = tuple(
+            _noun(Item, item, f"{where}.items[{at}]")
+            for at, item in enumerate(items if isinstance(items, list) else [])
+        )
+        fields["orders"] = tuple(numbers) if isinstance(numbers, list) else ()
+        for party in ("recipient", "shown_sender", "origin"):
+            if fields.get(party) is not None:
+                fields[party] = _noun(Party, fields[party], f"{where}.{party}")
+    request: IssueRequest = _noun(IssueRequest, fields, where)
+    return request
+
+
+def _person(file: str) -> dict[str, str | None]:
+    """Whom to look for: JSON with phone, name or both. Raises Invalid."""
+    fields = _read(file)
+    if not isinstance(fields, dict) or not fields.keys() <= {"phone", "name"}:
+        raise Invalid("must be a JSON object with phone, name or both", field="person")
+    return {"phone": fields.get("phone"), "name": fields.get("name")}
 
 
 def _fresh(key: str) -> str:
@@ -310,6 +373,18 @@ def edit_address(address_id: str, file: str, store: StoreName = "", as_json: AsJ
     _show(desk.rooms.addresses.edit(desk.actor, address_id, _noun(Party, _read(file), "address")), as_json)
 
 
+@addresses.command("show")
+def show_address(
+    address_id: str, clear: Clear = False, reason: Why = "", store: StoreName = "", as_json: AsJson = False
+) -> None:
+    """Show one."""
+    desk = _Desk(store)
+    if clear:
+        _show(desk.rooms.addresses.clear(desk.actor, address_id, _require_reason(reason)), as_json)
+        return
+    _show(desk.rooms.addresses.get(desk.actor, address_id), as_json)
+
+
 @addresses.command("default")
 def default_address(address_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Make one the default."""
@@ -333,6 +408,21 @@ def connect_network(file: str, store: StoreName = "", as_json: AsJson = False) -
     _show({"connected": True}, as_json)
 
 
+@subscriptions.command("connect-by-code")
+def connect_by_code(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Connect by the code of the network's authorisation page, read from a file (or -); the access renews itself."""
+    desk = _Desk(store)
+    _show(desk.rooms.subscriptions.connect_by_code(desk.actor, _read_text(file).strip()), as_json)
+
+
+@subscriptions.command("access")
+def network_access(store: StoreName = "", as_json: AsJson = False) -> None:
+    """Since when, and until when, the store has access to the carrier network."""
+    desk = _Desk(store)
+    found = desk.rooms.subscriptions.access(desk.actor)
+    _show({"connected": False} if found is None else {"connected": True, **asdict(found)}, as_json)
+
+
 @subscriptions.command("carriers")
 def list_carriers(store: StoreName = "", as_json: AsJson = False) -> None:
     """List the carriers of the network."""
@@ -350,17 +440,89 @@ def list_points(carrier: str, address_id: str, store: StoreName = "", as_json: A
 @subscriptions.command("apply")
 def apply_for_service(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Apply, with a JSON file (or -): carrier, address_id, branch_code, contact_name, contact_phone, agreement_version, accepted."""
+    desk = _Desk(store)
+    _show(_masked(desk.rooms.subscriptions.apply(desk.actor, _application(_read(file)))), as_json)
+
+
+def _application(fields: Any, **defaults: Any) -> Application:
     from labelsvc.waybills import Application
 
+    found: Application = _noun(
+        Application, {**defaults, **fields} if isinstance(fields, dict) else fields, "application"
+    )
+    return found
+
+
+def _masked(found: Subscription) -> Subscription:
+    """A subscription without its contact and account, its origin down to the district."""
+    contact = replace(found.origin, name=found.contact_name, phone=found.contact_phone).masked()
+    return replace(
+        found,
+        origin=found.origin.masked(),
+        contact_name=contact.name,
+        contact_phone=contact.phone,
+        settlement_account="***" if found.settlement_account else "",
+    )
+
+
+@subscriptions.command("draft")
+def save_draft(
+    file: str,
+    draft: Annotated[str, typer.Option(help="The draft to change; without it a new one.")] = "",
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Keep an application that isn't whole yet, of a JSON file (or -) with any of the fields of apply."""
     desk = _Desk(store)
-    _show(desk.rooms.subscriptions.apply(desk.actor, _noun(Application, _read(file), "application")), as_json)
+    unsaid = ("carrier", "address_id", "branch_code", "contact_name", "contact_phone", "agreement_version")
+    application = _application(_read(file), **dict.fromkeys(unsaid, ""), accepted=False)
+    _show(_masked(desk.rooms.subscriptions.save_draft(desk.actor, application, draft or None)), as_json)
+
+
+@subscriptions.command("submit")
+def submit_draft(subscription_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Submit a draft."""
+    desk = _Desk(store)
+    _show(_masked(desk.rooms.subscriptions.submit(desk.actor, subscription_id)), as_json)
+
+
+@subscriptions.command("correct")
+def correct_application(
+    subscription_id: str, file: str, store: StoreName = "", as_json: AsJson = False
+) -> None:
+    """Submit a rejected application anew, as a JSON file (or -) says."""
+    desk = _Desk(store)
+    corrected = desk.rooms.subscriptions.correct(desk.actor, subscription_id, _application(_read(file)))
+    _show(_masked(corrected), as_json)
+
+
+@subscriptions.command("withdraw")
+def withdraw_application(subscription_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Take back an application that isn't open."""
+    desk = _Desk(store)
+    _show(_masked(desk.rooms.subscriptions.withdraw(desk.actor, subscription_id)), as_json)
+
+
+@subscriptions.command("show")
+def show_subscription(subscription_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Show one, and what comes next."""
+    desk = _Desk(store)
+    found = desk.rooms.subscriptions.next_steps(desk.actor, subscription_id)
+    _show(replace(found, subscription=_masked(found.subscription)), as_json)
+
+
+@subscriptions.command("balances")
+def subscription_balances(store: StoreName = "", as_json: AsJson = False) -> None:
+    """Numbers left at every open point, and which are few."""
+    desk = _Desk(store)
+    _show(desk.rooms.subscriptions.balances(desk.actor), as_json)
 
 
 @subscriptions.command("list")
 def list_subscriptions(store: StoreName = "", as_json: AsJson = False) -> None:
     """List the applications with their states."""
     desk = _Desk(store)
-    _show(desk.rooms.subscriptions.list(desk.actor), as_json)
+    _show([_masked(found) for found in desk.rooms.subscriptions.list(desk.actor)], as_json)
 
 
 @subscriptions.command("history")
@@ -381,7 +543,48 @@ def subscription_balance(subscription_id: str, store: StoreName = "", as_json: A
 def close_subscription(subscription_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Close the service, which frees its address."""
     desk = _Desk(store)
-    _show(desk.rooms.subscriptions.close(desk.actor, subscription_id), as_json)
+    _show(_masked(desk.rooms.subscriptions.close(desk.actor, subscription_id)), as_json)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------
+
+
+@numbers.command("import")
+def import_numbers(
+    file: str,
+    carrier: Annotated[str, typer.Option(help="Such as YTO.")],
+    branch_code: Annotated[str, typer.Option(help="The point that handed the numbers over.")],
+    branch_name: Annotated[str, typer.Option()],
+    address: Annotated[str, typer.Option(help="Id of the sender address that they are for.")],
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Open a point with a carrier's file of numbers (TXT, CSV, XLSX), or add a further file's to it."""
+    from labelsvc.waybills import read_numbers
+
+    desk = _Desk(store)
+    found = read_numbers(file, _read_bytes(file), carrier)
+    opened = desk.rooms.subscriptions.open_offline(
+        desk.actor, carrier, address, branch_code, branch_name, found
+    )
+    _show({"added": len(found), "subscription": _masked(opened)}, as_json)
+
+
+@numbers.command("check")
+def check_a_number(carrier: str, number: str, as_json: AsJson = False) -> None:
+    """Whether a number from elsewhere is one of the carrier's."""
+    from labelsvc.waybills import check_number, looks_like
+
+    plain = check_number(carrier, number)
+    _show({"number": plain, "in_force": looks_like(carrier, plain)}, as_json)
+
+
+@numbers.command("guess")
+def guess_carrier(number: str, as_json: AsJson = False) -> None:
+    """Whose number it could be, the likelier first."""
+    from labelsvc.waybills import guess
+
+    _show(guess(number), as_json)
 
 
 # -- bindings and orders -----------------------------------------------------------------------------------------
@@ -415,10 +618,22 @@ def list_orders(after: After = "", limit: Limit = 50, store: StoreName = "", as_
     _show(desk.rooms.orders.list(desk.actor, after=after or None, limit=limit), as_json)
 
 
+@orders.command("find")
+def find_orders(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """The orders for a person: a JSON file (or -) with phone, name or both."""
+    desk = _Desk(store)
+    _show(desk.rooms.orders.find_person(desk.actor, **_person(file)), as_json)
+
+
 @orders.command("show")
-def show_order(order_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+def show_order(
+    order_id: str, clear: Clear = False, reason: Why = "", store: StoreName = "", as_json: AsJson = False
+) -> None:
     """Show one order."""
     desk = _Desk(store)
+    if clear:
+        _show(desk.rooms.orders.clear(desk.actor, order_id, _require_reason(reason)), as_json)
+        return
     _show(desk.rooms.orders.get(desk.actor, order_id), as_json)
 
 
@@ -485,30 +700,156 @@ def list_waybills(
 
 
 @waybills.command("show")
-def show_waybill(waybill: str, store: StoreName = "", as_json: AsJson = False) -> None:
+def show_waybill(
+    waybill: str, clear: Clear = False, reason: Why = "", store: StoreName = "", as_json: AsJson = False
+) -> None:
     """Show one, by id or number."""
     desk = _Desk(store)
+    if clear:
+        _show(desk.rooms.waybills.clear(desk.actor, waybill, _require_reason(reason)), as_json)
+        return
     _show(desk.rooms.waybills.get(desk.actor, waybill), as_json)
 
 
 @waybills.command("issue")
-def issue_waybill(file: str, key: Key = "", store: StoreName = "", as_json: AsJson = False) -> None:
+def issue_waybill(
+    file: str,
+    pieces: Annotated[int, typer.Option(min=1, max=50, help="Parcels under one parent number.")] = 1,
+    key: Key = "",
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
     """Get a number for a parcel from a JSON file (or -): carrier, orders, recipient, shown_sender, items [{name, count}]."""
-    from labelsvc.waybills import IssueRequest, Item, Party
+    desk = _Desk(store)
+    request = _issue_request(_read(file), "waybill")
+    if pieces > 1:
+        found = desk.rooms.waybills.issue_set(desk.actor, request, pieces, _fresh(key))
+        _show_results(found, as_json)
+        return
+    _show(desk.rooms.waybills.issue(desk.actor, request, key=_fresh(key)), as_json)
+
+
+@waybills.command("bulk")
+def issue_many(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Get numbers for up to 500 parcels of a JSON file (or -), each as for issue and with a key, and wait for them."""
+    desk, found = _Desk(store), _read(file)
+    if not isinstance(found, list):
+        raise Invalid("must be a JSON list", field="parcels")
+    parcels = []
+    for at, fields in enumerate(found):
+        key = fields.pop("key", "") if isinstance(fields, dict) else ""
+        if not key or not isinstance(key, str):
+            raise Invalid("is missing", field=f"parcels[{at}].key")
+        parcels.append((_issue_request(fields, f"parcels[{at}]"), key))
+    _show_results(desk.rooms.waybills.issue_many(desk.actor, parcels), as_json)
+
+
+@waybills.command("update")
+def update_waybill(
+    waybill: str, file: str, key: Key = "", store: StoreName = "", as_json: AsJson = False
+) -> None:
+    """Change a parcel until hand-over, as a JSON file (or -) says: recipient, items, weight_g; the old label is void."""
+    from labelsvc.waybills import Item, Party
 
     desk, fields = _Desk(store), _read(file)
-    if isinstance(fields, dict):
-        items = fields.get("items")
-        fields["items"] = tuple(
-            _noun(Item, item, f"items[{at}]")
-            for at, item in enumerate(items if isinstance(items, list) else [])
+    if not isinstance(fields, dict):
+        raise Invalid("must be a JSON object", field="update")
+    for name in fields.keys() - {"recipient", "items", "weight_g"}:
+        raise Invalid("is not known here", field=f"update.{name}")
+    recipient, items = fields.get("recipient"), fields.get("items")
+    if items is not None and not isinstance(items, list):
+        raise Invalid("must be a list", field="update.items")
+    changed = desk.rooms.waybills.update(
+        desk.actor,
+        waybill,
+        _fresh(key),
+        recipient=None if recipient is None else _noun(Party, recipient, "update.recipient"),
+        items=None
+        if items is None
+        else [_noun(Item, item, f"update.items[{at}]") for at, item in enumerate(items)],
+        weight_g=fields.get("weight_g"),
+    )
+    _show(changed, as_json)
+
+
+@waybills.command("hand-over")
+def hand_over(waybills: list[str], store: StoreName = "", as_json: AsJson = False) -> None:
+    """Note that parcels left with the carrier, by id or number; a result for each."""
+    desk = _Desk(store)
+    _show_results(desk.rooms.waybills.hand_over(desk.actor, waybills), as_json)
+
+
+@waybills.command("find")
+def find_waybills(file: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """The waybills for a person: a JSON file (or -) with phone, name or both."""
+    desk = _Desk(store)
+    _show(desk.rooms.waybills.find_person(desk.actor, **_person(file)), as_json)
+
+
+@waybills.command("void-labels")
+def void_labels(store: StoreName = "", as_json: AsJson = False) -> None:
+    """Labels on paper that updates made void and nobody has destroyed yet."""
+    desk = _Desk(store)
+    _show(desk.rooms.waybills.void_labels(desk.actor), as_json)
+
+
+@waybills.command("destroyed")
+def confirm_destroyed(waybill: str, revision: int, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Say that the void labels of a revision are destroyed."""
+    desk = _Desk(store)
+    desk.rooms.waybills.confirm_destroyed(desk.actor, waybill, revision)
+    _show({"destroyed": waybill, "revision": revision}, as_json)
+
+
+@waybills.command("hold")
+def hold_waybill(waybill: str, reason: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Keep its label from coming out."""
+    desk = _Desk(store)
+    _show(desk.rooms.waybills.hold(desk.actor, waybill, reason), as_json)
+
+
+@waybills.command("release")
+def release_waybill(waybill: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Let a held one's label come out."""
+    desk = _Desk(store)
+    _show(desk.rooms.waybills.release(desk.actor, waybill), as_json)
+
+
+@waybills.command("reconcile")
+def reconcile(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Adopt what isn't recorded, cancel what no label shows.")
+    ] = False,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only waybills made since then, UTC; by default every one.")
+    ] = None,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the network about each of our numbers and the totals of each point, and print the differences.
+
+    Exit status 4 if there is a difference that isn't settled.
+    """
+    desk = _Desk(store)
+    progress = None if as_json or not sys.stderr.isatty() else _say_asked
+    found = desk.rooms.waybills.reconcile(
+        desk.actor, since=since.replace(tzinfo=UTC) if since else None, fix=fix, progress=progress
+    )
+    if as_json:
+        _show(found, as_json)
+    else:
+        _show(list(found.points), as_json)
+        _show(list(found.differences), as_json)
+        left = sum(not one.fixed for one in found.differences)
+        print(
+            f"asked {found.asked}, unanswered {found.unanswered}, differences {len(found.differences)}, left {left}"
         )
-        fields["orders"] = tuple(fields.get("orders") or ())
-        for party in ("recipient", "shown_sender", "origin"):
-            if fields.get(party) is not None:
-                fields[party] = _noun(Party, fields[party], party)
-    request = _noun(IssueRequest, fields, "waybill")
-    _show(desk.rooms.waybills.issue(desk.actor, request, key=_fresh(key)), as_json)
+    if any(not one.fixed for one in found.differences):
+        raise typer.Exit(4)
+
+
+def _say_asked(count: int) -> None:
+    print(f"\rasked {count}", end="", file=sys.stderr, flush=True)
 
 
 @waybills.command("print")
@@ -551,6 +892,199 @@ def cancel_waybill(
 def settle_waybills(as_json: AsJson = False) -> None:
     """Ask the network about every number whose fate is open."""
     _show({"settled": _Desk().rooms.waybills.settle()}, as_json)
+
+
+# -- batches -----------------------------------------------------------------------------------------------------
+
+
+@batches.command("create")
+def create_batch(
+    file: str,
+    carrier: Annotated[str, typer.Option(help="For files without such a column.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would become of each row.")
+    ] = False,
+    key: Annotated[
+        str, typer.Option("--key", help="Idempotency key; by default the same file is the same batch.")
+    ] = "",
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """File the parcels of a CSV or XLSX file; the daemon gets their numbers. A file without a sender shows the default one."""
+    from labelsvc.waybills import DryRun
+
+    desk = _Desk(store)
+    found = desk.rooms.batches.from_file(
+        desk.actor,
+        Path(file).name,
+        _read_bytes(file),
+        carrier=carrier,
+        sender=desk.rooms.addresses.default_party(desk.actor.store_id),
+        key=key,
+        dry_run=dry_run,
+    )
+    if not isinstance(found, DryRun):
+        _show(found, as_json)
+        return
+    refused = [{"row": row.row, "errors": row.errors} for row in found.refused]
+    _show({"rows": found.rows, "parcels": found.parcels, "refused": refused}, as_json)
+    if refused:
+        raise typer.Exit(4)
+
+
+@batches.command("list")
+def list_batches(
+    after: After = "", limit: Limit = 50, store: StoreName = "", as_json: AsJson = False
+) -> None:
+    """List the batches, newest first."""
+    desk = _Desk(store)
+    _show(desk.rooms.batches.list(desk.actor, after or None, limit), as_json)
+
+
+@batches.command("show")
+def show_batch(batch_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Show how far one is."""
+    desk = _Desk(store)
+    _show(desk.rooms.batches.get(desk.actor, batch_id), as_json)
+
+
+@batches.command("results")
+def batch_results(
+    batch_id: str,
+    after: Annotated[int, typer.Option(min=0, help="Go on after this place.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 500,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """What became of each parcel so far."""
+    desk = _Desk(store)
+    _show(desk.rooms.batches.results(desk.actor, batch_id, after, limit), as_json)
+
+
+@batches.command("work")
+def work_batches(as_json: AsJson = False) -> None:
+    """Work off what is due now, where no daemon runs; every store's."""
+    room, results = _Desk().rooms.batches, 0
+    while found := room.work():
+        results += found
+    _show({"results": results}, as_json)
+
+
+@batches.command("template")
+def batch_template(file: Path, as_json: AsJson = False) -> None:
+    """Write a file to fill in: its name ends with .csv or .xlsx."""
+    from labelsvc.waybills import template_csv, template_xlsx
+
+    makers = {".csv": template_csv, ".xlsx": template_xlsx}
+    if file.suffix not in makers:
+        raise Invalid("must end with .csv or .xlsx", field="file")
+    if file.exists():
+        raise Conflict("a file of this name exists", code="file.exists", field="file")
+    file.write_bytes(makers[file.suffix]())
+    _show({"written": str(file)}, as_json)
+
+
+# -- personal data and keys --------------------------------------------------------------------------------------
+
+
+@app.command("audit")
+def show_audit(
+    after: Annotated[int, typer.Option(min=0, help="Go on after this number; 0: from the newest.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """The audit trail, newest first: who looked at personal data, or changed what protects them."""
+    desk = _Desk(store)
+    _show(desk.rooms.audit.list(desk.actor, after or None, limit), as_json)
+
+
+@app.command()
+def erase(
+    days: Annotated[
+        int, typer.Option(min=1, max=36500, help="Erase what is older; by default the setting.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the personal data of old waybills, orders, labels and batches of every store now; their records stay."""
+    from labelsvc.daemon import Erasure
+
+    rooms = _Desk().rooms
+    days = days or rooms.settings.erase_after_days
+    if not days:
+        raise Invalid("say after how many days: the setting erase_after_days is 0", field="days")
+    erasure, erased = Erasure.of(rooms, days), 0
+    while found := erasure.round():
+        erased += found
+    _show({"erased": erased, "older_than_days": days}, as_json)
+
+
+@app.command()
+def backup(file: Path, as_json: AsJson = False) -> None:
+    """Copy the database into a new file while it is in use; the sealing keys are not in it."""
+    _Desk().rooms.database.backup(file)
+    _show({"written": str(file)}, as_json)
+
+
+@preferences.command("show")
+def show_preferences(store: StoreName = "", as_json: AsJson = False) -> None:
+    """What holds for the store."""
+    desk = _Desk(store)
+    _show(desk.rooms.preferences.get(desk.actor), as_json)
+
+
+@preferences.command("set")
+def set_preferences(
+    clear_labels: Annotated[
+        bool, typer.Option("--clear-labels/--masked-labels", help="Recipients on labels.")
+    ],
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Choose what labels show of the recipient."""
+    desk = _Desk(store)
+    _show(desk.rooms.preferences.set(desk.actor, clear_labels=clear_labels), as_json)
+
+
+@keys.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """The keys, and how many values need each."""
+    _show(_Desk().rooms.keys.list(), as_json)
+
+
+@keys.command("rotate")
+def rotate_keys(as_json: AsJson = False) -> None:
+    """Seal by a fresh key from now on, on one machine; running daemons follow. Then: reseal, and retire the old one."""
+    _show({"current": _Desk().rooms.keys.rotate()}, as_json)
+
+
+@keys.command("add")
+def add_key(as_json: AsJson = False) -> None:
+    """Of several machines: make a fresh key known, copy the key file to each, then use it."""
+    _show({"added": _Desk().rooms.keys.add()}, as_json)
+
+
+@keys.command("use")
+def use_key(key_id: str, as_json: AsJson = False) -> None:
+    """Seal by a key from now on that every machine knows."""
+    _Desk().rooms.keys.use(key_id)
+    _show({"current": key_id}, as_json)
+
+
+@keys.command("reseal")
+def reseal(as_json: AsJson = False) -> None:
+    """Seal every value of older keys anew, in short steps while everything goes on."""
+    room, rows = _Desk().rooms.keys, 0
+    while found := room.reseal():
+        rows += found
+    _show({"rows": rows, "left": room.left()}, as_json)
+
+
+@keys.command("retire")
+def retire_key(key_id: str, as_json: AsJson = False) -> None:
+    """Take a key out for good once nothing needs it; what it sealed in old backups can't be read after that."""
+    _Desk().rooms.keys.retire(key_id)
+    _show({"retired": key_id}, as_json)
 
 
 # -- printers, jobs, labels --------------------------------------------------------------------------------------

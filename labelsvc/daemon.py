@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from labelsvc.db import Database
@@ -12,11 +14,23 @@ from labelsvc.errors import LabelsvcError
 from labelsvc.labels import StandardTemplates, compose
 from labelsvc.languages import Target, encode
 from labelsvc.log import configure, get_logger
+from labelsvc.metrics import round_of
 from labelsvc.migrations import migrate
 from labelsvc.printing import Printers, PrintJobs, Profiles, Spooler, Wakeups
-from labelsvc.security import Accounts, Sealer
+from labelsvc.security import Accounts, Audit, Keys, Sealer
 from labelsvc.settings import Settings
-from labelsvc.waybills import Divisions, PlatformNetwork, SenderAddresses, Subscriptions, Waybills
+from labelsvc.waybills import (
+    Batches,
+    Divisions,
+    Networks,
+    NumberPool,
+    OfflineNetwork,
+    PlatformNetwork,
+    Preferences,
+    SenderAddresses,
+    Subscriptions,
+    Waybills,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -54,6 +68,10 @@ class Rooms:
     waybills: Waybills
     bindings: Bindings
     orders: Orders
+    batches: Batches
+    preferences: Preferences
+    audit: Audit
+    keys: Keys
 
 
 def assemble(settings: Settings) -> Rooms:
@@ -70,10 +88,20 @@ def assemble(settings: Settings) -> Rooms:
         settings.network_client_id,
         settings.network_client_secret.get_secret_value(),
         settings.network_timeout_s,
+        in_flight=settings.network_in_flight,
     )
-    addresses = SenderAddresses(database, Divisions())
-    subscriptions = Subscriptions(database, network, settings.one_point_per_address)
-    waybills = Waybills(database, network, jobs, printers, settings.network_timeout_s)
+    networks = Networks(network, OfflineNetwork(NumberPool(database)))
+    divisions = Divisions()
+    addresses = SenderAddresses(database, divisions)
+    subscriptions = Subscriptions(
+        database,
+        networks,
+        settings.one_point_per_address,
+        low_balance=settings.low_balance,
+        timeout_s=settings.network_timeout_s,
+    )
+    network.renew_with(subscriptions.refresh_token)
+    waybills = Waybills(database, networks, jobs, printers, divisions, settings.network_timeout_s)
     accounts = Accounts(database)
     return Rooms(
         settings=settings,
@@ -90,16 +118,24 @@ def assemble(settings: Settings) -> Rooms:
         waybills=waybills,
         bindings=Bindings(database, accounts),
         orders=Orders(database, accounts, waybills, addresses),
+        batches=Batches(database, waybills),
+        preferences=Preferences(database),
+        audit=Audit(database),
+        keys=Keys(database, sealer),
     )
 
 
 class Rounds:
-    """A thread that settles what a crash or a time-out left open with the network, and reads which labels were printed."""
+    """A thread that does its duties one after the other, again and again: what nobody asks for and must be done all the same."""
 
-    def __init__(self, subscriptions: Subscriptions, waybills: Waybills) -> None:
-        self._duties = (subscriptions.settle, waybills.settle, waybills.follow_printing)
+    def __init__(
+        self, name: str, *duties: Callable[[], object], hurry: Callable[[], object] | None = None
+    ) -> None:
+        """``hurry`` is called once the thread is to stop, so that a long duty ends early."""
+        self._duties = duties
+        self._hurry = hurry
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="rounds", daemon=True)
+        self._thread = threading.Thread(target=self._go, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; the first round is at once."""
@@ -108,18 +144,44 @@ class Rounds:
     def stop(self) -> None:
         """End after the round in hand."""
         self._stopped.set()
+        if self._hurry is not None:
+            self._hurry()
         self._thread.join(10)
 
     def _go(self) -> None:
         while not self._stopped.is_set():
             for duty in self._duties:
                 try:
-                    duty()
+                    with round_of(duty.__qualname__):
+                        duty()
                 except LabelsvcError as error:
                     log.warning("round.failed", duty=duty.__qualname__, code=error.code)
                 except Exception:
                     log.exception("round.broke", duty=duty.__qualname__)
             self._stopped.wait(ROUND_S)
+
+
+class Erasure:
+    """Erases personal data once they are old: of waybills, orders and labels, a small batch of each a round."""
+
+    def __init__(self, database: Database, days: int, *erase: Callable[[datetime], int]) -> None:
+        """``erase``: the rooms' verbs, each of which takes the time before which things are old."""
+        self._database = database
+        self._age = timedelta(days=days)
+        self._erase = erase
+
+    @classmethod
+    def of(cls, rooms: Rooms, days: int) -> Erasure:
+        """Of every room that keeps personal data for a time."""
+        erase = (rooms.jobs.erase, rooms.orders.erase, rooms.waybills.erase, rooms.batches.erase)
+        return cls(rooms.database, days, *erase)
+
+    def round(self) -> int:
+        """Erase what is due, as far as a batch goes; how much was."""
+        if not self._age:
+            return 0
+        before = self._database.now() - self._age
+        return sum(erase(before) for erase in self._erase)
 
 
 def _warm_up(templates: StandardTemplates) -> None:
@@ -157,7 +219,22 @@ def serve(settings: Settings) -> None:
                 )
             )
         threading.Thread(target=_warm_up, args=(rooms.templates,), name="warm-up", daemon=True).start()
-        running.append(Rounds(rooms.subscriptions, rooms.waybills))
+        # What only reads our own books, what asks the network, and what asks it hundreds of times: each in a thread of its
+        # own, so that a slow network doesn't keep a printed label from being known.
+        erasure = Erasure.of(rooms, settings.erase_after_days)
+        waybills = rooms.waybills
+        running.append(Rounds("rounds", waybills.follow_printing, erasure.round))
+        running.append(
+            Rounds(
+                "network rounds",
+                rooms.subscriptions.settle,
+                waybills.settle,
+                waybills.settle_updates,
+                waybills.follow_traces,
+                hurry=waybills.stop,
+            )
+        )
+        running.append(Rounds("batches", rooms.batches.work, hurry=rooms.batches.stop))
         for part in running:
             part.start()
         return create_app(rooms, settings)

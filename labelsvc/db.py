@@ -1,16 +1,22 @@
 """The database: engine, transactions, clock and ids; hides what differs between SQLite and PostgreSQL.
 
 SQLite runs with WAL and ``synchronous=FULL``, checked on every connection: with ``NORMAL`` a committed transaction
-may roll back at a power cut, which here would mean a second label.
+may roll back at a power cut, which here would mean a second label. PostgreSQL works with READ COMMITTED: there a
+transaction sees at each statement what others have committed meanwhile. So whatever reads and then writes does so with a
+constraint, a conditional update, a locked row, or in its turn (``transaction(turn)``, ``take_turn``), which SQLite's one
+writer at a time gives for nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +27,21 @@ from sqlalchemy import (
     Dialect,
     Engine,
     MetaData,
+    Table,
     create_engine,
     event,
+    func,
     inspect,
+    select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.types import TypeDecorator
 
-from labelsvc.errors import LabelsvcError, Unavailable
+from labelsvc.errors import Conflict, Invalid, LabelsvcError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
@@ -60,6 +71,10 @@ def new_id() -> str:
         fresh = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
         _last_id = value = max(fresh, _last_id + 1)
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+#: How long a writer waits for the others, on SQLite.
+_WAIT_S = 15
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -95,6 +110,7 @@ class Database:
         self.url = make_url(url)
         self._clock = clock or (lambda: datetime.now(UTC))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writing = threading.RLock()
         name = self.url.database
         self.path = Path(name) if self.is_sqlite and name and name != ":memory:" else None
         if self.path:
@@ -104,8 +120,19 @@ class Database:
             self.engine: Engine = create_engine(self.url, pool_size=8, max_overflow=40, pool_timeout=30)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        elif self.url.get_backend_name() == "postgresql":
+            self.engine = create_engine(
+                self.url,
+                pool_size=8,
+                max_overflow=40,
+                pool_timeout=30,
+                pool_pre_ping=True,  # after a restart of the server the pool mends itself
+                isolation_level="READ COMMITTED",  # whatever the server's own default is
+                connect_args=_POSTGRESQL,
+            )
+            event.listen(self.engine, "connect", _prepare_postgresql)
         else:
-            self.engine = create_engine(self.url, pool_pre_ping=True)
+            raise Invalid("must name SQLite or PostgreSQL", field="database_url")
         self.engine.dialect.labelsvc_sealer = sealer  # type: ignore[attr-defined]  # read by the sealed types
 
     def now(self) -> datetime:
@@ -113,29 +140,44 @@ class Database:
         return self._clock()
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, turn: str | None = None) -> Iterator[Connection]:
         """A writing transaction: committed at the end of the block, rolled back by any error.
 
-        SQLite takes its one write lock at the start (``BEGIN IMMEDIATE``), so a read inside can't go stale before the
-        write that rests on it. Raises Unavailable when the lock isn't to be had in time, or the disk is full.
+        Of the transactions that name the same ``turn`` one runs at a time, on any machine: each sees all that the ones
+        before committed. On SQLite that holds for all of them (``BEGIN IMMEDIATE``).
+
+        Raises Unavailable when a lock isn't to be had in time, two transactions wait for each other, the disk is full, or
+        the connection breaks; Invalid for what the database can't store at all (a NUL in a text).
         """
+        with _translating(), self._writer(), self.engine.begin() as connection:
+            if turn is not None:
+                take_turn(connection, turn)
+            yield connection
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """On SQLite, wait for this process's other writers: SQLite's own wait sleeps and looks again, up to 0.1 s a time."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=_WAIT_S):
+            raise Unavailable("the database is busy", code="database.busy")
         try:
-            with self.engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise _translated(error) from error
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading only: one consistent view, no write lock."""
-        try:
-            with (
-                self.engine.connect().execution_options(labelsvc_reading=True) as connection,
-                connection.begin(),
-            ):
-                yield connection
-        except OperationalError as error:
-            raise _translated(error) from error
+        with (
+            _translating(),
+            self.engine.connect().execution_options(
+                labelsvc_reading=True, **({} if self.is_sqlite else _ONE_VIEW)
+            ) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     def revision(self) -> str | None:
         """The schema's revision, or None on an empty database."""
@@ -144,6 +186,22 @@ class Database:
                 return None
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             return str(found) if found else None
+
+    def backup(self, path: Path) -> None:
+        """Copy the database into a new file while it is in use: one consistent state, readable by its owner only.
+
+        Raises Conflict if there is a file of that name, Refused ``backup.postgresql`` (pg_dump does it there). The sealing
+        keys are not in it.
+        """
+        if not self.is_sqlite:
+            raise Refused("a PostgreSQL database is backed up by pg_dump", code="backup.postgresql")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            raise Conflict("a file of this name exists", code="backup.exists", field="path") from None
+        with closing(sqlite3.connect(path)) as copy, closing(self.engine.raw_connection()) as own:
+            source: Any = own.driver_connection
+            source.backup(copy)
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -154,7 +212,7 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     """Set WAL, FULL, foreign keys and a busy time-out, and refuse to work without the first two."""
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=15000")
+    cursor.execute(f"PRAGMA busy_timeout={_WAIT_S * 1000}")
     mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     cursor.execute("PRAGMA synchronous=FULL")
     level = cursor.execute("PRAGMA synchronous").fetchone()[0]
@@ -169,11 +227,147 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _translated(error: OperationalError) -> LabelsvcError:
+#: A server that is gone is noticed within seconds, and no lock is waited for longer than on SQLite.
+_POSTGRESQL: Mapping[str, Any] = {
+    "application_name": "labelsvc",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_ONE_VIEW: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+def _prepare_postgresql(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Set the time-outs, and refuse to work with another encoding, or without durable commits."""
+    with connection.cursor() as cursor:
+        # A process that hangs inside a transaction mustn't keep its locks from everybody.
+        cursor.execute("SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '60s'")
+        cursor.execute("SELECT current_setting('server_encoding'), current_setting('synchronous_commit')")
+        encoding, durable = cursor.fetchone()
+        if durable == "off":
+            cursor.execute("SET synchronous_commit = on")
+    connection.commit()
+    if encoding != "UTF8":
+        raise LabelsvcError(f"the PostgreSQL database is encoded in {encoding}; UTF8 is needed")
+
+
+def take_turn(connection: Connection, turn: str) -> None:
+    """Wait until no other open transaction has this turn, and have it until this one ends.
+
+    For what no constraint can say: rows that must become visible in the order of their numbers, a decision that rests on
+    rows which aren't there yet. Take turns before touching rows, so that two transactions don't wait for each other.
+    Raises nothing by itself; a time-out ends the transaction as Unavailable.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(lock_number(turn))))
+
+
+def lock_number(name: str) -> int:
+    """The 64-bit number that stands for a name among PostgreSQL's advisory locks, the same on every machine."""
+    digest = hashlib.sha256(f"labelsvc {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class SessionLock:
+    """A lock of PostgreSQL's on a name, held by a connection of its own: whoever loses that has lost the lock."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._engine = database.engine
+        self._number = lock_number(name)
+        self._mutex = threading.Lock()  # the threads that ask share one connection
+        self._connection: Connection | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it was held when somebody looked last."""
+        return self._connection is not None
+
+    def take(self) -> bool:
+        """Take the lock if nobody has it. Raises Unavailable."""
+        with self._mutex, _translating():
+            if self._connection is None:
+                # Outside the pool, which would hand it to others; a lock of a session stays in it until it ends.
+                connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                connection.detach()
+                try:
+                    if connection.execute(select(func.pg_try_advisory_lock(self._number))).scalar():
+                        self._connection = connection
+                finally:
+                    if self._connection is None:
+                        connection.close()
+            return self._connection is not None
+
+    def check(self) -> bool:
+        """Ask the server whether the connection lives, and with it the lock; a lost one is given up for good."""
+        with self._mutex:
+            if self._connection is None:
+                return False
+            try:
+                self._connection.execute(select(1))
+            except DBAPIError:
+                self._give_up()
+            return self._connection is not None
+
+    def release(self) -> None:
+        """Give it away; harmless if it isn't held."""
+        with self._mutex:
+            self._give_up()
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connection alone."""
+        self._connection = None
+
+    def _give_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
+
+
+def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Insert the row with this primary or unique ``key``, or change the one that is there: one statement, so nobody's race."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            postgresql.insert(table)
+            .values(**key, **values)
+            .on_conflict_do_update(index_elements=list(key), set_=dict(values))
+        )
+    else:
+        connection.execute(
+            sqlite.insert(table)
+            .values(**key, **values)
+            .on_conflict_do_update(index_elements=list(key), set_=dict(values))
+        )
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
     """Say in the house's words why the database can't serve now (no SQL, no parameters)."""
-    reason = str(error.orig).lower()
-    if "locked" in reason or "busy" in reason:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("the database is busy", code="database.busy") from error
+    except DataError as error:
+        raise Invalid("holds something that the database can't store", code="invalid") from error
+    except (OperationalError, InterfaceError, InternalError) as error:
+        # InternalError: an idle transaction ended by the server, or a server that only reads (a standby).
+        raise _translated(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _translated(error) from error
+        raise
+
+
+_BUSY = {"40001", "40P01", "55P03", "53300", "57014"}  # serialization, deadlock, lock, connections, time-out
+
+
+def _translated(error: DBAPIError) -> LabelsvcError:
+    state = getattr(error.orig, "sqlstate", None)
+    reason = "" if state else str(error.orig).lower()
+    if state in _BUSY or "locked" in reason or "busy" in reason:
         return Unavailable("the database is busy", code="database.busy")
-    if "full" in reason or "disk" in reason:
+    if state == "53100" or "full" in reason or "disk" in reason:
         return Unavailable("the disk is full", code="database.disk_full")
     return Unavailable("the database doesn't answer", code="database.unavailable")

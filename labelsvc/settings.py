@@ -54,8 +54,15 @@ class Settings(BaseSettings):
     network_client_id: str = ""
     network_client_secret: SecretStr = SecretStr("")
     network_timeout_s: float = Field(10, gt=0, le=120, description="longest wait for one carrier call")
+    network_in_flight: int = Field(4, ge=1, le=64, description="calls for numbers that may run at once")
     one_point_per_address: Literal["address", "carrier"] = Field(
         "address", description="one network point an address, or one an address and carrier (E5)"
+    )
+    low_balance: int = Field(
+        500,
+        ge=0,
+        le=1_000_000,
+        description="fewer numbers left at a network point than this are shown as few",
     )
 
     spooler: bool = Field(True, description="drive the printers from this process")
@@ -67,6 +74,13 @@ class Settings(BaseSettings):
     )
     proof_timeout_s: float = Field(
         30, gt=0, description="how long a ready, idle printer may leave a sent label unproven"
+    )
+
+    erase_after_days: int = Field(
+        180,
+        ge=0,
+        le=36500,
+        description="personal data of older waybills, orders and labels are erased; 0: never",
     )
 
     @field_validator("port")
@@ -83,7 +97,10 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path:
-        """The sealing keys."""
+        """The sealing keys: the credential of that name where systemd hands one over, else a file in state_dir."""
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder and (Path(folder) / "sealing.key").is_file():
+            return Path(folder) / "sealing.key"
         return self.state_dir / "sealing.key"
 
     @classmethod

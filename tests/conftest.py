@@ -1,14 +1,18 @@
-"""Fixtures that every test may use: a real database file, its keys, and a store with its owner."""
+"""Fixtures that every test may use: a real database of each kind, its keys, and a store with its owner."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import their own support package
+
+from support.postgres import Cluster, Missing, cluster
 
 from labelsvc.db import Database
 from labelsvc.migrations import migrate
@@ -32,13 +36,50 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgresql_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The private PostgreSQL cluster of this run. Where none can be had the test is skipped; in CI that is an error."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    try:
+        with cluster(run) as found:
+            yield found
+    except Missing as missing:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
 @pytest.fixture
-def database(tmp_path: Path, sealer: Sealer, migrated: Path):
-    """A migrated SQLite database in a file."""
-    shutil.copy(migrated, tmp_path / "labelsvc.db")
-    found = Database(f"sqlite:///{tmp_path / 'labelsvc.db'}", sealer=sealer)
+def postgresql_url(postgresql_cluster: Cluster) -> Iterator[str]:
+    """The address of a migrated PostgreSQL database of this test alone."""
+    with postgresql_cluster.database() as url:
+        yield url
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``database``, itself or through another fixture, runs on both kinds."""
+    if "database" in metafunc.fixturenames:
+        both = "sqlite_database" not in metafunc.fixturenames
+        metafunc.parametrize("database", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path, sealer: Sealer) -> Iterator[Database]:
+    """A migrated database of this test alone: once SQLite in a file, once PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated"), tmp_path / "labelsvc.db")
+        url = f"sqlite:///{tmp_path / 'labelsvc.db'}"
+    else:
+        url = request.getfixturevalue("postgresql_url")
+    found = Database(url, sealer=sealer)
     yield found
     found.close()
+
+
+@pytest.fixture
+def sqlite_database(database: Database) -> Database:
+    """``database`` for what is about SQLite's files, or where which kind it is can't matter: the test runs on SQLite only."""
+    return database
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class Bindings:
     def _answer(self, actor: Actor, binding_id: str, answer: BindingState) -> Binding:
         actor.require(Right.MANAGE_ORDERS)
         with self._database.transaction() as connection:
-            found = rows.find_binding(connection, binding_id, actor.store_id)
+            found = rows.find_binding(connection, binding_id, actor.store_id, lock=True)
             if found is None or found.factory_id != actor.store_id:
                 raise NotFound("no such binding", code="binding.not_found")
             if found.state is not answer and not rows.step_binding(

@@ -112,6 +112,17 @@ class NewOrder:
         return cls(**fields)
 
 
+def erased(content: NewOrder) -> NewOrder:
+    """What stays of an order once its personal data are erased: number, goods, divisions."""
+    return replace(
+        content,
+        recipient=content.recipient.erased(),
+        shown_sender=content.shown_sender.erased() if content.shown_sender else None,
+        store_name="",
+        note="",
+    )
+
+
 def _whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
@@ -121,7 +132,7 @@ class Order:
     """An order of one merchant, as the asking store may see it. 订单
 
     ``clear`` False: ``recipient`` and ``shown_sender`` are masked (D7); so it always is for a factory.
-    ``waybill_id`` is a live waybill's, or None.
+    ``waybill_id`` is a live waybill's, or None. ``erased_at``: its personal data are gone.
     """
 
     id: str
@@ -139,6 +150,7 @@ class Order:
     created_at: datetime
     assigned_at: datetime | None
     clear: bool = False
+    erased_at: datetime | None = None
 
     def masked(self) -> Order:
         """The same with masked parties."""

@@ -5,17 +5,32 @@ Hides who may see what of an order (D7) and that a held order's waybill is held 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from labelsvc.db import Database, new_id
+from labelsvc.dropship import people_store
 from labelsvc.dropship import store as rows
 from labelsvc.dropship.model import NewOrder, Order, OrderState
-from labelsvc.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Refused
+from labelsvc.errors import Conflict, FieldError, Forbidden, Gone, Invalid, NotFound, Refused
 from labelsvc.log import get_logger
-from labelsvc.security import Accounts, Actor, Right, StoreKind
-from labelsvc.waybills import IssueRequest, Item, SenderAddresses, Waybill, Waybills, text_fault
+from labelsvc.security import Accounts, Actor, Audit, Right, StoreKind, checked_reason
+from labelsvc.waybills import (
+    IssueRequest,
+    Item,
+    SenderAddresses,
+    Waybill,
+    Waybills,
+    check_person,
+    searched_by,
+    text_fault,
+)
 
 _log = get_logger("dropship")
+
+#: More orders for one person than anybody reads.
+_FOUND = 200
 
 
 class Orders:
@@ -28,6 +43,7 @@ class Orders:
         self._accounts = accounts
         self._waybills = waybills
         self._addresses = addresses
+        self._audit = Audit(database)
 
     def create(self, actor: Actor, new: NewOrder) -> Order:
         """Take an order in; the same one again changes nothing (D3).
@@ -40,11 +56,11 @@ class Orders:
             raise Refused("orders are a merchant's", code="store.not_merchant")
         sender = new.shown_sender
         if sender is None:
-            default = self._addresses.default(actor)
-            if default is None:
+            sender = self._addresses.default_party(actor.store_id)
+            if sender is None:
                 raise Invalid("is missing, and the store has no sender address", field="shown_sender")
-            sender = default.party
-        with self._database.transaction() as connection:
+        # In turn: the second of two who send the same order at once finds it there.
+        with self._database.transaction(f"order {actor.store_id} {new.number}") as connection:
             known = rows.same_content(connection, actor.store_id, new)
             if known is None:
                 id = new_id()
@@ -70,7 +86,7 @@ class Orders:
     def list(
         self, actor: Actor, after: str | None = None, limit: int = 50, state: OrderState | str | None = None
     ) -> list[Order]:
-        """The orders that the store may see, newest first, older than the id ``after``. Raises Invalid."""
+        """The orders that the store may see, newest first, older than the id ``after``, parties masked. Raises Invalid."""
         actor.require(Right.READ_ORDERS)
         if not 1 <= limit <= 200:
             raise Invalid("must be 1 to 200", field="limit")
@@ -83,9 +99,55 @@ class Orders:
         return [self._shown(actor, order) for order in found]
 
     def get(self, actor: Actor, id_or_number: str) -> Order:
-        """One order: a merchant's by id or number, a factory's assigned one by id. Raises NotFound."""
+        """One order, parties masked: a merchant's by id or number, a factory's assigned one by id. Raises NotFound."""
         actor.require(Right.READ_ORDERS)
         return self._shown(actor, self._found(actor, id_or_number))
+
+    def clear(self, actor: Actor, id_or_number: str, reason: str = "") -> Order:
+        """A merchant's own order with its parties in clear (R1); the look is written down in the same transaction.
+
+        Raises Forbidden, NotFound, Refused ``order.masked`` for a factory (D7), Gone ``order.erased``.
+        """
+        actor.require(Right.READ_ORDERS)
+        actor.require(Right.SEE_CLEAR_DATA)
+        reason = checked_reason(reason)
+        order = self._found(actor, id_or_number)
+        if order.merchant_id != actor.store_id:
+            raise Refused("the parties of a merchant's order stay masked", code="order.masked")
+        if order.erased_at is not None:
+            raise _erased()
+        with self._database.transaction() as connection:
+            self._audit.note(connection, actor, "order.clear", f"order:{order.id}", reason)
+        return self._with_waybill(actor, order)
+
+    def find_person(
+        self, actor: Actor, *, phone: str | None = None, name: str | None = None
+    ) -> Sequence[Order]:
+        """A merchant's orders for a person, newest first, at most 200, parties masked; exact, whatever the spelling.
+
+        Given both, both must fit. The search itself is written down, without whom it was for. Raises Invalid, Forbidden.
+        """
+        actor.require(Right.READ_ORDERS)
+        check_person(phone, name)
+        with self._database.transaction() as connection:
+            self._audit.note(connection, actor, "order.find_person", searched_by(phone, name))
+            ids = people_store.orders_for(connection, actor.store_id, phone, name, _FOUND)
+            found = rows.orders_named(connection, ids, actor.store_id)
+        return [self._shown(actor, order) for order in found]
+
+    def erase(self, before: datetime, limit: int = 100) -> int:
+        """Erase the personal data of up to ``limit`` orders made before a time; how many were. For the daemon's rounds."""
+        with self._database.reading() as connection:
+            if not rows.erasable(connection, before, 1):
+                return 0
+        with self._database.transaction() as connection:
+            found = rows.erasable(connection, before, limit)
+            rows.erase_orders(connection, [id for id, _ in found], self._database.now())
+            for merchant_id, count in Counter(merchant_id for _, merchant_id in found).items():
+                eraser = Actor("erasure", merchant_id, "erasure", frozenset(), "daemon")
+                self._audit.note(connection, eraser, "order.erase", f"{count} orders")
+        _log.info("order.erased", count=len(found))
+        return len(found)
 
     def assign(self, actor: Actor, order_ids: Sequence[str], factory_id: str) -> Sequence[Order]:
         """Assign orders to a bound factory (D4), all or none.
@@ -106,7 +168,8 @@ class Orders:
         with self._database.transaction() as connection:
             if not rows.is_bound(connection, actor.store_id, factory_id):
                 raise Refused("no accepted binding with this factory", code="binding.none")
-            for order in found:
+            # In one order of rows, so that two such requests don't wait for each other.
+            for order in sorted(found, key=lambda each: each.id):
                 if order.factory_id == factory_id:
                     continue
                 if not rows.assign_order(
@@ -152,7 +215,8 @@ class Orders:
         """Get a number for an order's parcel, on the acting store's subscription (E0), with the merchant's sender on the
         label (P3, W10).
 
-        Raises Refused ``order.held``, Forbidden if the order is assigned to another store, and what ``Waybills.issue`` does.
+        Raises Refused ``order.held``, Gone ``order.erased``, Forbidden if the order is assigned to another store, and what
+        ``Waybills.issue`` does.
         """
         actor.require(Right.ISSUE_WAYBILLS)
         order = self._found(actor, order_id)
@@ -162,6 +226,8 @@ class Orders:
             )
         if order.held_reason:
             raise Refused("the order is held", code="order.held")
+        if order.erased_at is not None:
+            raise _erased()
         waybill = self._waybills.issue(
             actor,
             IssueRequest(
@@ -199,13 +265,15 @@ class Orders:
         )
 
     def _shown(self, actor: Actor, order: Order) -> Order:
-        """The order as the actor may see it (D7)."""
+        """The order as the actor may see it (D7): masked for everybody, and for a factory without the merchant's note."""
+        order = self._with_waybill(actor, order)
+        return order.masked() if order.merchant_id == actor.store_id else order.for_factory()
+
+    def _with_waybill(self, actor: Actor, order: Order) -> Order:
         waybill = next(iter(self._waybills.of_order(order.merchant_id, order.number)), None)
         if waybill is not None and waybill.store_id == actor.store_id:
-            order = order.with_waybill(waybill.id)
-        if order.merchant_id != actor.store_id:
-            return order.for_factory()
-        return order if actor.may(Right.SEE_CLEAR_DATA) else order.masked()
+            return order.with_waybill(waybill.id)
+        return order
 
     def _found(self, actor: Actor, id_or_number: str) -> Order:
         with self._database.reading() as connection:
@@ -219,3 +287,7 @@ class Orders:
         if order.merchant_id != actor.store_id:
             raise NotFound("no such order", code="order.not_found")
         return order
+
+
+def _erased() -> Gone:
+    return Gone("the personal data of this order were erased", code="order.erased")

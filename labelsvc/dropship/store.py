@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -18,14 +19,17 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from labelsvc.db import UtcDateTime, metadata
-from labelsvc.dropship.model import Binding, BindingState, NewOrder, Order, OrderState
+from labelsvc.dropship.model import Binding, BindingState, NewOrder, Order, OrderState, erased
+from labelsvc.dropship.people_store import delete_people, insert_person
 from labelsvc.errors import Conflict
 from labelsvc.security import Sealed
+from labelsvc.waybills import Party
 
 
 def _one_of(column: str, words: type[StrEnum]) -> str:
@@ -62,11 +66,19 @@ orders = Table(
     Column("held_reason", String(80), nullable=False, server_default=""),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("assigned_at", UtcDateTime()),
+    Column("erased_at", UtcDateTime()),
     UniqueConstraint("merchant_id", "number"),
     CheckConstraint(_one_of("state", OrderState), name="state"),
     CheckConstraint("(state = 'assigned') = (factory_id IS NOT NULL)", name="factory"),
     Index("ix_orders_merchant_id_state", "merchant_id", "state", "id"),
     Index("ix_orders_factory_id_state", "factory_id", "state", "id"),
+    # What erasure looks at: only what it hasn't been at.
+    Index(
+        "ix_orders_not_erased",
+        "created_at",
+        sqlite_where=text("erased_at IS NULL"),
+        postgresql_where=text("erased_at IS NULL"),
+    ),
 )
 
 
@@ -115,14 +127,13 @@ def step_binding(
     return changed.rowcount == 1
 
 
-def find_binding(connection: Connection, id: str, store_id: str) -> Binding | None:
-    """A binding that a store is part of."""
-    row = connection.execute(
-        select(bindings).where(
-            bindings.c.id == id,
-            (bindings.c.merchant_id == store_id) | (bindings.c.factory_id == store_id),
-        )
-    ).first()
+def find_binding(connection: Connection, id: str, store_id: str, *, lock: bool = False) -> Binding | None:
+    """A binding that a store is part of; ``lock`` keeps it from being changed until the transaction ends."""
+    found = select(bindings).where(
+        bindings.c.id == id,
+        (bindings.c.merchant_id == store_id) | (bindings.c.factory_id == store_id),
+    )
+    row = connection.execute(found.with_for_update() if lock else found).first()
     return _binding(row) if row else None
 
 
@@ -166,6 +177,7 @@ def _order(row: Row[Any]) -> Order:
         created_at=row.created_at,
         assigned_at=row.assigned_at,
         clear=True,
+        erased_at=row.erased_at,
     )
 
 
@@ -193,18 +205,26 @@ def insert_order(
         )
     except IntegrityError:
         return False
+    insert_person(connection, id, merchant_id, new.recipient)
     return True
 
 
 def same_content(connection: Connection, merchant_id: str, new: NewOrder) -> tuple[str, bool] | None:
-    """The id of the merchant's order of this number, and whether it says the same; None if there is none."""
+    """The id of the merchant's order of this number, and whether it says the same; None if there is none.
+
+    Of an erased one, what is left is compared: the same order coming again from a file stays nothing new (D3).
+    """
     row = connection.execute(
-        select(orders.c.id, orders.c.content).where(
+        select(orders.c.id, orders.c.content, orders.c.erased_at).where(
             orders.c.merchant_id == merchant_id, orders.c.number == new.number
         )
     ).first()
+    if row is None:
+        return None
+    if row.erased_at is not None:
+        new = erased(new)
     # Through JSON, as the stored one went: tuples and lists are the same there.
-    return (row.id, row.content == json.loads(json.dumps(new.as_dict()))) if row else None
+    return row.id, row.content == json.loads(json.dumps(new.as_dict()))
 
 
 def _visible(store_id: str) -> Any:
@@ -251,3 +271,44 @@ def assign_order(connection: Connection, id: str, merchant_id: str, factory_id: 
 def set_held(connection: Connection, id: str, reason: str) -> None:
     """Note why an order is held; empty: it isn't."""
     connection.execute(update(orders).where(orders.c.id == id).values(held_reason=reason))
+
+
+def orders_named(connection: Connection, ids: Collection[str], merchant_id: str) -> list[Order]:
+    """A merchant's orders of these ids, newest first."""
+    rows = connection.execute(
+        select(orders)
+        .where(orders.c.id.in_(ids), orders.c.merchant_id == merchant_id)
+        .order_by(orders.c.id.desc())
+    )
+    return [_order(row) for row in rows]
+
+
+def erasable(connection: Connection, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Ids and merchants of orders made before a time whose personal data are still there, oldest first."""
+    rows = connection.execute(
+        select(orders.c.id, orders.c.merchant_id)
+        .where(orders.c.erased_at.is_(None), orders.c.created_at < before)
+        .order_by(orders.c.created_at)
+        .limit(limit)
+    )
+    return [(row.id, row.merchant_id) for row in rows]
+
+
+def erase_orders(connection: Connection, ids: Collection[str], now: datetime) -> None:
+    """Erase the personal data of orders; number, goods, state, times and division stay."""
+    rows = connection.execute(
+        select(orders.c.id, orders.c.content, orders.c.shown_sender)
+        .where(orders.c.id.in_(ids))
+        .with_for_update()
+    ).all()
+    for row in rows:
+        connection.execute(
+            update(orders)
+            .where(orders.c.id == row.id)
+            .values(
+                content=erased(NewOrder.from_dict(row.content)).as_dict(),
+                shown_sender=Party(**row.shown_sender).erased().as_dict(),
+                erased_at=now,
+            )
+        )
+    delete_people(connection, list(ids))

@@ -1,7 +1,7 @@
-"""One process drives the printers of a database: a lock file beside it, held by the process that writes to the wire.
+"""One process drives the printers of a database: a lock held by the process that writes to the wire.
 
-Hides flock. The kernel frees it when that process dies, however it dies; neither a program it started nor a fork of it
-keeps it, so an orphan can't hold the printers.
+Hides where it is: beside a SQLite file a lock file, in PostgreSQL a lock of a session. Either is freed when its process dies,
+however it dies; neither a program it started nor a fork of it keeps it, so an orphan can't hold the printers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import threading
 import weakref
 from pathlib import Path
 
+from labelsvc.db import Database, SessionLock
+from labelsvc.errors import Unavailable
+
 _open_locks: weakref.WeakSet[DriverLock] = weakref.WeakSet()
 
 
@@ -19,14 +22,19 @@ class DriverLock:
     """The lock; ``acquire`` waits, in small steps, so that a service that is told to stop does."""
 
     def __init__(self, path: Path) -> None:
+        """The lock of a file, which the kernel keeps."""
         self._path = path
         self._handle: int | None = None
         _open_locks.add(self)
 
     @property
     def held(self) -> bool:
-        """Whether this process drives."""
+        """Whether this process drives, as far as it knows."""
         return self._handle is not None
+
+    def check(self) -> bool:
+        """Whether it drives, looked up anew; ask before each write."""
+        return self.held
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody has it."""
@@ -56,14 +64,41 @@ class DriverLock:
             os.close(self._handle)
             self._handle = None
 
-    def _forget_after_fork(self) -> None:
+    def forget(self) -> None:
         """In a forked child: close the inherited handle; the parent still holds the lock."""
         self.release()
 
 
+class SessionDriverLock(DriverLock):
+    """The same in PostgreSQL. It can be lost while this process lives: with its connection, or the server."""
+
+    def __init__(self, database: Database) -> None:
+        self._lock = SessionLock(database, "driver")
+        _open_locks.add(self)
+
+    @property
+    def held(self) -> bool:
+        return self._lock.held
+
+    def check(self) -> bool:
+        return self._lock.check()
+
+    def try_acquire(self) -> bool:
+        try:
+            return self._lock.take()
+        except Unavailable:
+            return False  # the server is away: nobody drives until it is back
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def forget(self) -> None:
+        self._lock.forget()
+
+
 def _after_fork_in_child() -> None:
     for lock in list(_open_locks):
-        lock._forget_after_fork()
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

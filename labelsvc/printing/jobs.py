@@ -9,11 +9,14 @@ import json
 import math
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from labelsvc.db import Database
+from labelsvc.db import Database, take_turn
 from labelsvc.errors import Conflict, FieldError, Gone, Invalid, KeyReused, NotFound, Refused, TemplateError
 from labelsvc.labels import Page, StandardTemplates
 from labelsvc.languages import Target, encode
@@ -34,9 +37,9 @@ from labelsvc.printing.model import (
     Turn,
 )
 from labelsvc.printing.printers import Printers
-from labelsvc.printing.rendering import Rendering
+from labelsvc.printing.rendering import Rendering, require_whole
 from labelsvc.printing.wakeups import Wakeups
-from labelsvc.security import Actor, Right, fingerprint
+from labelsvc.security import Actor, Audit, Right, fingerprint
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,6 +69,7 @@ class PrintJobs:
         self._printers = printers
         self.wakeups = wakeups or printers.wakeups
         self.rendering = Rendering(templates)
+        self._audit = Audit(database)
 
     # ------------------------------------------------------------ taking jobs
 
@@ -105,8 +109,8 @@ class PrintJobs:
     ) -> PrintJob:
         """Print once more a label that came out, with its count and the mark 补打 第N次 on it (W8).
 
-        Raises Invalid (``reason`` is required, 1 to 200 characters), KeyReused, Refused ``label.blocked``, and Conflict
-        ``label.uncertain`` (answer that first) or ``label.not_printed``.
+        Raises Invalid (``reason`` is required, 1 to 200 characters), KeyReused, Refused ``label.blocked``, Gone
+        ``label.erased``, and Conflict ``label.uncertain`` (answer that first) or ``label.not_printed``.
         """
         actor.require(Right.PRINT)
         faults = [*_text_faults("reason", reason, 1, 200), *_text_faults("key", key, 1, 200)]
@@ -123,6 +127,7 @@ class PrintJobs:
                 first = _label(connection, actor, label_id)
                 _require_on_paper(first)
                 stored = journal.document_of(connection, label_id)
+                require_whole(stored)
                 count = journal.reprints(connection, first) + 1
                 place = journal.printer_of_label(connection, first)
             if printer is not None:
@@ -196,6 +201,11 @@ class PrintJobs:
         with self._database.reading() as connection:
             return journal.changes_after(connection, after, limit)
 
+    def count_states(self) -> dict[str, int]:
+        """How many labels of all stores are in each state, for the metrics."""
+        with self._database.reading() as connection:
+            return journal.count_states(connection)
+
     def wait(self, actor: Actor, job_id: str, timeout_s: float) -> PrintJob:
         """The job once all its labels are settled (an uncertain one is), or as it is after ``timeout_s``."""
         actor.require(Right.READ_JOBS)
@@ -210,7 +220,8 @@ class PrintJobs:
             self.wakeups.wait_for_change(turn, min(_POLL_S, max(0.0, end - time.monotonic())))
 
     def page(self, actor: Actor, label_id: str) -> Page:
-        """The label as a Page, to look at: marks nothing, counts nothing. Shows clear data, so it needs the right (D7)."""
+        """The label as a Page, to look at: counts nothing. May show clear data, so it needs the right, and the look is
+        written down (D7, R1). Raises Gone ``label.erased``."""
         actor.require(Right.READ_JOBS)
         actor.require(Right.SEE_CLEAR_DATA)
         with self._database.reading() as connection:
@@ -219,7 +230,10 @@ class PrintJobs:
             printer = journal.printer_of_label(connection, label)
         if document.private:
             actor.require(Right.SEE_OTHERS_DATA)
-        return self.rendering.page_of(document, printer, self._printers.profile(printer))
+        page = self.rendering.page_of(document, printer, self._printers.profile(printer))
+        with self._database.transaction() as connection:
+            self._audit.note(connection, actor, "label.preview", f"label:{label_id}")
+        return page
 
     def preview(self, actor: Actor, label_id: str) -> bytes:
         """``page`` as PNG. There is no preview as PDF: opening that is a print (P6)."""
@@ -246,13 +260,14 @@ class PrintJobs:
     def resolve(self, actor: Actor, label_id: str, came_out: bool) -> Label:
         """A person looked at the printer: an uncertain label is printed, or goes next on its printer.
 
-        Raises Conflict ``label.step`` if the label isn't uncertain (any more).
+        Raises Conflict ``label.step`` if the label isn't uncertain (any more), Gone ``label.erased`` if it is to be sent
+        again and can't.
         """
         actor.require(Right.PRINT)
         if not isinstance(came_out, bool):
             raise Invalid("must be true or false", field="came_out")
         now = self._database.now()
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             label = _label(connection, actor, label_id)
             if label.state is not LabelState.UNCERTAIN:
                 raise Conflict(
@@ -265,6 +280,7 @@ class PrintJobs:
                     connection, label_id, LabelState.PRINTED, now, actor=actor.user_id, reason="came out"
                 )
             else:
+                require_whole(journal.document_of(connection, label_id))
                 label = journal.step(
                     connection,
                     label_id,
@@ -279,18 +295,19 @@ class PrintJobs:
         self._tell(label.printer_id)
         return label
 
-    def block(self, subject: str, reason: str) -> None:
+    def block(self, subject: str, reason: str, connection: Connection | None = None) -> None:
         """Keep a subject's labels from coming out (P10): the claim that commits ``sending`` looks at this.
 
-        Labels already queued stay so until their turn comes, which cancels them with this reason.
+        Labels already queued stay so until their turn comes, which cancels them with this reason. With a ``connection``
+        the block holds, or not, together with all that its transaction changes.
         """
-        with self._database.transaction() as connection:
-            journal.set_block(connection, subject, reason, self._database.now())
+        with self._turn(connection) as own:
+            journal.set_block(own, subject, reason, self._database.now())
 
-    def unblock(self, subject: str) -> None:
-        """Lift a block; harmless if there is none."""
-        with self._database.transaction() as connection:
-            journal.clear_block(connection, subject)
+    def unblock(self, subject: str, connection: Connection | None = None) -> None:
+        """Lift a block; harmless if there is none. ``connection`` as for ``block``."""
+        with self._turn(connection) as own:
+            journal.clear_block(own, subject)
 
     def open_pdf(self, actor: Actor, label_id: str) -> bytes:
         """The label as a PDF of exactly its size, once: this is its print (P6), with the spooler's own steps.
@@ -305,8 +322,10 @@ class PrintJobs:
             _require_openable(label, printer)
             turn = Turn(label, journal.document_of(connection, label_id))
         data = self.rendering.bytes_for(turn.document, printer, self._printers.profile(printer))
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             claimed = journal.claim(connection, label_id, data, None, self._database.now(), actor.user_id)
+            if claimed is not None:  # the page that opens is a look too
+                self._audit.note(connection, actor, "label.open_pdf", f"label:{label_id}")
         self.wakeups.tell_change()
         if claimed is None:
             with self._database.reading() as connection:
@@ -315,7 +334,7 @@ class PrintJobs:
                     raise Refused("the label is blocked", code="label.blocked", reason=label.reason)
                 _require_openable(label, printer)
             raise Conflict("the printer is paused", code="printer.paused")
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             journal.step(
                 connection,
                 label_id,
@@ -328,7 +347,35 @@ class PrintJobs:
         self.wakeups.tell_change()
         return data
 
+    def erase(self, before: datetime, limit: int = 100) -> int:
+        """Erase what up to ``limit`` jobs made before a time were to print, and the bytes sent; how many jobs were.
+
+        For the daemon's rounds. That they were printed, when, where and how it went stays.
+        """
+        with self._database.reading() as connection:
+            if not journal.erasable(connection, before, 1):
+                return 0
+        with self._database.transaction(journal.TURN) as connection:
+            found = journal.erasable(connection, before, limit)
+            journal.erase(connection, [id for id, _ in found], self._database.now())
+            for store_id, count in Counter(store_id for _, store_id in found).items():
+                eraser = Actor("erasure", store_id, "erasure", frozenset(), "daemon")
+                self._audit.note(connection, eraser, "job.erase", f"{count} jobs")
+        log.info("print.erased", count=len(found))
+        self.wakeups.tell_change()
+        return len(found)
+
     # ------------------------------------------------------------ inside
+
+    @contextmanager
+    def _turn(self, connection: Connection | None) -> Iterator[Connection]:
+        """The queue's turn, in a transaction of its own or in the one given."""
+        if connection is None:
+            with self._database.transaction(journal.TURN) as own:
+                yield own
+        else:
+            take_turn(connection, journal.TURN)
+            yield connection
 
     def _known(self, actor: Actor, key: str, fingerprint: str) -> PrintJob | None:
         with self._database.reading() as connection:
@@ -392,7 +439,7 @@ class PrintJobs:
     ) -> PrintJob:
         """One transaction; the job that the store has under this key, whoever of racing twins stored it."""
         try:
-            with self._database.transaction() as connection:
+            with self._database.transaction(journal.TURN) as connection:
                 if not still_true(connection):
                     raise _Overtaken
                 for number, document in enumerate(job.documents):
@@ -418,7 +465,7 @@ class PrintJobs:
     def _move(self, actor: Actor, job_id: str, before: set[LabelState], after: LabelState) -> PrintJob:
         actor.require(Right.PRINT)
         now = self._database.now()
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             job = _job(connection, actor, job_id)
             moving = [label for label in job.labels if label.state in before]
             for label in moving:

@@ -1,7 +1,8 @@
 """Tables and queries of printing: printers, jobs, documents, labels, blocks and the numbered feed of changes.
 
 Hides SQL. Every step of a label passes ``step``, which checks that it is legal and writes its change in the same
-transaction; rows never leave this file, nouns do. Functions take the connection of the caller's transaction.
+transaction; rows never leave this file, nouns do. Functions take the connection of the caller's transaction; one that may
+take a step, store a job or set a block is the transaction of ``TURN``, taken at its start.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import UtcDateTime, metadata, new_id
+from labelsvc.db import UtcDateTime, metadata, new_id, put, take_turn
 from labelsvc.errors import Conflict, NotFound
 from labelsvc.printing.model import (
     BROWSER_URI,
@@ -115,8 +117,16 @@ print_jobs = Table(
     Column("origin", String(100), nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False),
+    Column("erased_at", UtcDateTime()),
     UniqueConstraint("store_id", "key"),
     Index("ix_print_jobs_store_id_id", "store_id", "id"),
+    # What erasure looks at: only what it hasn't been at.
+    Index(
+        "ix_print_jobs_not_erased",
+        "created_at",
+        sqlite_where=text("erased_at IS NULL"),
+        postgresql_where=text("erased_at IS NULL"),
+    ),
     _one_of("lane", LANES),
 )
 
@@ -204,8 +214,10 @@ blocks = Table(
     Column("at", UtcDateTime(), nullable=False),
 )
 
-#: Any constant: the PostgreSQL advisory lock under which changes get their numbers.
-_CHANGES_LOCK = 7_310_001
+#: Steps, new jobs, blocks and what a person chooses for a printer have one turn. The feed needs it: its readers keep a
+#: cursor, so its numbers must become visible in their order. And a claim rests on what isn't there, a block. Taken first,
+#: before any row is locked.
+TURN = "printing"
 
 #: What lists and steps need of a label; never its bytes, which only the sender has in hand.
 _LABEL = [column for column in labels.c if column.name != "bytes"]
@@ -494,10 +506,8 @@ class KeyTaken(Exception):
 
 
 def _record(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Append to the feed. Readers keep a cursor, so numbers must become visible in order: SQLite has one writer at a
-    time; on PostgreSQL writers queue up here until they commit."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_CHANGES_LOCK)))
+    """Append to the feed, in the caller's turn (asked for once more: a forgotten one would lose news silently)."""
+    take_turn(connection, TURN)
     connection.execute(changes.insert(), rows)
 
 
@@ -626,6 +636,12 @@ def list_jobs(
     return _jobs(connection, query.order_by(print_jobs.c.id.desc()).limit(limit))
 
 
+def count_states(connection: Connection) -> dict[str, int]:
+    """How many labels of all stores are in each state."""
+    rows = connection.execute(select(labels.c.state, func.count().label("n")).group_by(labels.c.state))
+    return {state.value: 0 for state in LabelState} | {row.state: row.n for row in rows}
+
+
 def find_label(connection: Connection, store_id: str, label_id: str) -> Label | None:
     """The store's label with this id."""
     row = connection.execute(
@@ -652,9 +668,21 @@ def labels_of_subject(connection: Connection, store_id: str, subject: str) -> li
 def document_of(connection: Connection, label_id: str) -> Document:
     """The document that a label renders."""
     row = connection.execute(
-        select(documents).join(labels, labels.c.document_id == documents.c.id).where(labels.c.id == label_id)
+        select(documents, print_jobs.c.erased_at)
+        .join(labels, labels.c.document_id == documents.c.id)
+        .join(print_jobs, print_jobs.c.id == documents.c.job_id)
+        .where(labels.c.id == label_id)
     ).one()
-    return Document(row.id, row.template, row.template_text, row.data, row.title, row.subject, row.private)
+    return Document(
+        row.id,
+        row.template,
+        row.template_text,
+        row.data,
+        row.title,
+        row.subject,
+        row.private,
+        row.erased_at is not None,
+    )
 
 
 def reprints(connection: Connection, label: Label) -> int:
@@ -714,14 +742,20 @@ def step(
     *,
     actor: str,
     reason: str = "",
+    of_attempt: int | None = None,
     **values: Any,
 ) -> Label:
-    """Take one step and write its change. Raises Conflict ``label.step`` if it isn't legal from the present state."""
+    """Take one step and write its change. Raises Conflict ``label.step`` if it isn't legal from the present state.
+
+    ``of_attempt``: what the caller knows is of this attempt to print the label; of a later one it knows nothing.
+    """
     row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).first()
     if row is None:
         raise NotFound("no such label", code="label.not_found")
     before = LabelState(row.state)
     require_step(before, after)
+    if of_attempt is not None and row.attempt != of_attempt:
+        raise Conflict("the label was sent again since", code="label.step", state=before.value)
     values |= {
         "state": after.value,
         "reason": reason,
@@ -855,8 +889,7 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
 
 def set_block(connection: Connection, subject: str, reason: str, now: datetime) -> None:
     """Block a subject; a second block replaces the first one's reason."""
-    clear_block(connection, subject)
-    connection.execute(blocks.insert().values(subject=subject, reason=reason, at=now))
+    put(connection, blocks, {"subject": subject}, {"reason": reason, "at": now})
 
 
 def clear_block(connection: Connection, subject: str) -> None:
@@ -869,3 +902,39 @@ def block_on(connection: Connection, subject: str | None) -> str | None:
     if subject is None:
         return None
     return connection.execute(select(blocks.c.reason).where(blocks.c.subject == subject)).scalar()
+
+
+# ---------------------------------------------------------------- erasure
+
+
+def erasable(connection: Connection, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Ids and stores of jobs made before a time whose documents are still there, oldest first; none that is being sent."""
+    sending = exists().where(labels.c.job_id == print_jobs.c.id, labels.c.state == LabelState.SENDING)
+    rows = connection.execute(
+        select(print_jobs.c.id, print_jobs.c.store_id)
+        .where(print_jobs.c.erased_at.is_(None), print_jobs.c.created_at < before, not_(sending))
+        .order_by(print_jobs.c.created_at)
+        .limit(limit)
+    )
+    return [(row.id, row.store_id) for row in rows]
+
+
+def erase(connection: Connection, job_ids: list[str], now: datetime) -> None:
+    """Erase what jobs were to print and the bytes that were sent; that they were, when and how it went stays.
+
+    A label that still waits is cancelled: there is nothing left to print.
+    """
+    waiting = connection.execute(
+        select(labels.c.id).where(
+            labels.c.job_id.in_(job_ids), labels.c.state.in_([LabelState.QUEUED, LabelState.HELD])
+        )
+    ).all()
+    for row in waiting:
+        step(connection, row.id, LabelState.CANCELLED, now, actor="erasure", reason="erased")
+    connection.execute(
+        update(documents)
+        .where(documents.c.job_id.in_(job_ids))
+        .values(data={}, template_text="", warnings=[])
+    )
+    connection.execute(update(labels).where(labels.c.job_id.in_(job_ids)).values(bytes=None))
+    connection.execute(update(print_jobs).where(print_jobs.c.id.in_(job_ids)).values(erased_at=now))

@@ -280,6 +280,7 @@ class Document:
     title: str
     subject: str | None
     private: bool
+    erased: bool = False
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ class Printers:
             "offset_y": offset_y,
         }
         changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             before = _found(connection, actor, id_or_name)
             _not_built_in(before)
             after = self._checked(replace(before, **changes))
@@ -127,7 +127,7 @@ class Printers:
     def pause(self, actor: Actor, id_or_name: str) -> Printer:
         """Send nothing more after the label in hand, until resumed; twice is harmless."""
         actor.require(Right.MANAGE_PRINTERS)
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             before = _found(connection, actor, id_or_name)
             after = replace(before, paused_at=before.paused_at or self._database.now())
             journal.update_printer(connection, after, another_device=False)
@@ -136,7 +136,7 @@ class Printers:
     def resume(self, actor: Actor, id_or_name: str) -> Printer:
         """Go on after a pause; twice is harmless."""
         actor.require(Right.MANAGE_PRINTERS)
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             after = replace(_found(connection, actor, id_or_name), paused_at=None)
             journal.update_printer(connection, after, another_device=False)
         self.wakeups.wake(after.id)
@@ -148,7 +148,7 @@ class Printers:
         Raises Conflict ``printer.busy`` while labels of it are open or uncertain.
         """
         actor.require(Right.MANAGE_PRINTERS)
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             found = _found(connection, actor, id_or_name)
             _not_built_in(found)
             journal.remove_printer(connection, found.id, self._database.now())

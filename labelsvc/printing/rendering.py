@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from labelsvc.errors import Invalid
+from labelsvc.errors import Gone, Invalid
 from labelsvc.labels import Page, StandardTemplates, Template, compose, parse
 from labelsvc.languages import Target, encode
 from labelsvc.printing.model import Document, Printer, Profile
@@ -70,7 +70,8 @@ class Rendering:
                 self._results.popitem(last=False)
 
     def bytes_for(self, document: Document, printer: Printer, profile: Profile) -> bytes:
-        """The bytes of a stored document for ``printer``. Raises TemplateError or Invalid."""
+        """The bytes of a stored document for ``printer``. Raises TemplateError, Invalid, Gone ``label.erased``."""
+        require_whole(document)
         with self._lock:
             found = self._results.get((document.id, target(printer, profile)))
         if found is None:
@@ -80,9 +81,16 @@ class Rendering:
         return found
 
     def page_of(self, document: Document, printer: Printer, profile: Profile) -> Page:
-        """The page of a stored document. Raises TemplateError or Invalid."""
+        """The page of a stored document. Raises TemplateError, Invalid, Gone ``label.erased``."""
+        require_whole(document)
         template = self.template(document.template, document.template_text)
         return self.page(template, document.data, printer, profile)
+
+
+def require_whole(document: Document) -> None:
+    """Raise Gone ``label.erased`` if a document's personal data were erased: there is nothing to render."""
+    if document.erased:
+        raise Gone("the personal data of this label were erased", code="label.erased")
 
 
 def target(printer: Printer, profile: Profile) -> Target:

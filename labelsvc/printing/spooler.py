@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from labelsvc.languages import zpl
 from labelsvc.log import get_logger
 from labelsvc.printing import journal
 from labelsvc.printing.conversation import ZplConversation
-from labelsvc.printing.driverlock import DriverLock
+from labelsvc.printing.driverlock import DriverLock, SessionDriverLock
 from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
 from labelsvc.printing.printers import Printers
@@ -66,7 +67,7 @@ class Spooler:
         lock_path: Path | None = None,
         wakeups: Wakeups | None = None,
     ) -> None:
-        if lock_path is None:
+        if lock_path is None and database.is_sqlite:
             if database.path is None:
                 raise LabelsvcError("this database has no file beside which to lock; name a lock_path")
             lock_path = database.path.with_name(database.path.name + ".driver")
@@ -80,14 +81,18 @@ class Spooler:
         self.stopping = threading.Event()
         self.stop_by = float("inf")
         self._poll_s = poll_s
-        self._lock = DriverLock(lock_path)
+        self._lock = DriverLock(lock_path) if lock_path is not None else SessionDriverLock(database)
         self._threads: dict[str, _OnePrinter] = {}
         self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
 
     @property
     def driving(self) -> bool:
-        """Whether this process drives the printers."""
+        """Whether this process drives the printers, as far as it knows."""
         return self._lock.held
+
+    def still_driving(self) -> bool:
+        """The same, looked up anew: another process may drive them since the database was away."""
+        return self._lock.check()
 
     def start(self) -> None:
         """Begin in the background: wait for the lock, sweep up after a dead process, then drive."""
@@ -120,11 +125,25 @@ class Spooler:
         log.info("spooler.stopped")
 
     def _watch(self) -> None:
-        if not self._lock.acquire(self.stopping):
-            return
-        log.info("spooler.driving")
+        while self._lock.acquire(self.stopping):
+            log.info("spooler.driving")
+            self._drive()
+            if self.stopping.is_set():
+                return
+            log.error("spooler.lock_lost")
+            for each in self._threads.values():
+                each.wake()
+            for (
+                each
+            ) in self._threads.values():  # what it is about to write is no business of the next driver's
+                each.join()
+
+    def _drive(self) -> None:
+        """Start what is to be driven until told to stop, or the lock is lost."""
         swept = False
         while not self.stopping.is_set():
+            if not self._lock.check():
+                return
             try:
                 if not swept:
                     self._sweep()
@@ -144,7 +163,7 @@ class Spooler:
         Counters may prove such a label printed (``_OnePrinter._settle``). They never allow sending it again: bytes of
         the dead process may still be on the network or in the printer's buffer, and come out later.
         """
-        with self.database.transaction() as connection:
+        with self.database.transaction(journal.TURN) as connection:
             found = journal.sweep(connection, self.database.now())
         for label in found:
             log.warning("print.uncertain", label=label.id, job=label.job_id, reason=label.reason)
@@ -181,7 +200,7 @@ class _OnePrinter(threading.Thread):
         self._pause = 0.0
         self._silences = 0
         self._seen_unproven: tuple[str, float] = ("", 0.0)
-        self._unsent: str | None = None
+        self._unsent: Label | None = None
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -196,7 +215,7 @@ class _OnePrinter(threading.Thread):
     def run(self) -> None:
         """Rounds until the spooler stops."""
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self._spooler.driving:
                 self._woken.clear()
                 try:
                     if not self._round():
@@ -254,8 +273,8 @@ class _OnePrinter(threading.Thread):
                 self._stopping.wait(_BACK_OFF_S[1])
                 return
         now = self._database.now()
-        self._unsent = turn.label.id
-        with self._database.transaction() as connection:
+        self._unsent = turn.label
+        with self._database.transaction(journal.TURN) as connection:
             label = journal.claim(connection, turn.label.id, data, counter, now, "spooler")
         self._unsent = None
         self._spooler.wakeups.tell_change()
@@ -263,7 +282,10 @@ class _OnePrinter(threading.Thread):
             log.info("print.passed_over", label=turn.label.id, job=turn.label.job_id)
             return
         try:
-            state, reason = self._send(label, data, counter)
+            if self._spooler.still_driving():
+                state, reason = self._send(label, data, counter)
+            else:
+                state, reason = LabelState.QUEUED, "the right to drive was lost before the first byte"
         except Exception as fault:  # whatever it was, bytes may have left
             log.error("spooler.failed", label=label.id, exc_info=fault)
             state, reason = LabelState.UNCERTAIN, "the service failed while sending"
@@ -276,16 +298,18 @@ class _OnePrinter(threading.Thread):
         """Where the database broke off during a claim it may have been committed; this thread knows that no byte left."""
         if self._unsent is None:
             return
-        with self._database.transaction() as connection:
-            if journal.label_state(connection, self._unsent) is LabelState.SENDING:
-                journal.step(
-                    connection,
-                    self._unsent,
-                    LabelState.QUEUED,
-                    self._database.now(),
-                    actor="spooler",
-                    reason="the database broke off before the first byte",
-                )
+        with self._database.transaction(journal.TURN) as connection:
+            if journal.label_state(connection, self._unsent.id) is LabelState.SENDING:
+                with suppress(Conflict):  # another driver has it since
+                    journal.step(
+                        connection,
+                        self._unsent.id,
+                        LabelState.QUEUED,
+                        self._database.now(),
+                        actor="spooler",
+                        reason="the database broke off before the first byte",
+                        of_attempt=self._unsent.attempt + 1,
+                    )
         self._unsent = None
 
     def _send(self, label: Label, data: bytes, counter: int | None) -> tuple[LabelState, str]:
@@ -339,6 +363,8 @@ class _OnePrinter(threading.Thread):
                         return LabelState.UNCERTAIN, "the printer is idle and its counter did not move by one"
             if self._stopping.is_set() and now > self._spooler.stop_by - 1.0:
                 return LabelState.UNCERTAIN, "the service stopped before the printer proved the label"
+            if not self._spooler.driving:
+                return LabelState.UNCERTAIN, "the right to drive was lost before the printer proved the label"
             time.sleep(pause)
             pause = min(pause * 1.3, _BUSY_S[1])
 
@@ -351,7 +377,7 @@ class _OnePrinter(threading.Thread):
             return False
         if self._talk().counter() != unproven.counter_before + 1:
             return False
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
             if journal.unproven(connection, self._printer_id) != unproven:
                 return False
             journal.step(
@@ -370,9 +396,15 @@ class _OnePrinter(threading.Thread):
         """Commit what became of a label; what is known must not be lost because the database is busy for a moment."""
         while True:
             try:
-                with self._database.transaction() as connection:
+                with self._database.transaction(journal.TURN) as connection:
                     journal.step(
-                        connection, label.id, state, self._database.now(), actor="spooler", reason=reason
+                        connection,
+                        label.id,
+                        state,
+                        self._database.now(),
+                        actor="spooler",
+                        reason=reason,
+                        of_attempt=label.attempt,
                     )
                 break
             except Conflict:

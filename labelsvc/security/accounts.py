@@ -88,7 +88,8 @@ class Accounts:
         with self._database.transaction() as connection:
             user = rows.user_by_credential(connection, "sign_in", hash, now)
             if user is not None:
-                rows.end_credential(connection, "sign_in", hash, now)
+                if not rows.end_credential(connection, "sign_in", hash, now):
+                    user = None  # another request used it at the same moment
             else:
                 user = rows.user_by_credential(connection, "token", hash, now)
         if user is None:

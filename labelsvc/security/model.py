@@ -46,9 +46,12 @@ class Right(StrEnum):
     SEE_CLEAR_DATA = "personal.see"
     #: Of another store's orders (D7): no role has it, only the person who can read the key file anyway.
     SEE_OTHERS_DATA = "personal.see_others"
+    #: What the store's labels show, and whatever else is one choice for the whole store.
+    MANAGE_PREFERENCES = "preferences.manage"
+    READ_AUDIT = "audit.read"
 
 
-_READ = frozenset(right for right in Right if right.value.endswith(".read"))
+_READ = frozenset(right for right in Right if right.value.endswith(".read")) - {Right.READ_AUDIT}
 _DAILY = _READ | {Right.PRINT, Right.ISSUE_WAYBILLS, Right.MANAGE_ORDERS, Right.MANAGE_ADDRESSES}
 
 #: What each role may do (R1).
@@ -69,7 +72,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
         }
     ),
     Role.IT: frozenset({Right.MANAGE_PRINTERS, Right.READ_PRINTERS, Right.READ_JOBS, Right.PRINT}),
-    Role.AUDITOR: _READ,
+    Role.AUDITOR: _READ | {Right.READ_AUDIT},
 }
 
 
@@ -127,3 +130,17 @@ class Issued:
     id: str
     secret: str
     expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One line of the audit trail: a look at clear data, or a change of what protects them. 审计记录"""
+
+    seq: int
+    at: datetime
+    store_id: str
+    user_id: str
+    via: str
+    action: str
+    subject: str
+    reason: str

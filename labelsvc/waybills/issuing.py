@@ -1,747 +1,382 @@
-"""E-waybills (面单): get a number for a parcel exactly once, print it, reprint it, cancel it.
+"""E-waybills (面单): get a number for a parcel exactly once, for one or for hundreds at a time, and settle what stayed open.
 
-Hides the pattern intent - effect - outcome around every network call, the lease by which one of many askers asks, and how
-a number that was given but not recorded is found again (W2):
+Hides how a request becomes an intent: which key, parcel and subscription it stands for, and that many intents share a
+transaction. The network is asked by ``asking``:
 
     requested  committed with a lease -> the network is asked with no transaction open -> issued | refused | unknown
 
-Whoever finds a waybill *requested* with a lapsed lease, or *unknown*, takes the lease, looks at what the network has given
-for its package id, asks the identical request again if there is nothing, looks again, keeps the oldest number and cancels
-any other.
+Whoever finds a waybill *unknown*, or *requested* by somebody whose lease has lapsed, takes the lease, looks at what the
+network has given for its package id, asks the identical request again if there is nothing, looks again, keeps the oldest
+number and cancels any other (W2).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from labelsvc.db import Database, new_id
-from labelsvc.errors import Conflict, Invalid, KeyReused, LabelsvcError, NotFound, Refused, Unavailable
+from labelsvc.errors import Conflict, Gone, Invalid, KeyReused, LabelsvcError, Refused, Unavailable
 from labelsvc.log import get_logger
-from labelsvc.printing import (
-    DocumentRequest,
-    Label,
-    LabelState,
-    Lane,
-    Printers,
-    PrintJob,
-    PrintJobs,
-    PrintRequest,
-)
 from labelsvc.security import Actor, Right
-from labelsvc.waybills import store as rows
-from labelsvc.waybills.carriers import (
-    AlreadyIssued,
-    CarrierNetwork,
-    GetRequest,
-    Given,
-    NetworkSilent,
-    ParcelRequest,
-)
+from labelsvc.waybills import issue_store
+from labelsvc.waybills.asking import Asking, Claim, refused, stopping
+from labelsvc.waybills.divisions import Divisions
+from labelsvc.waybills.issue_store import Intent, KeyUse, Known
 from labelsvc.waybills.model import (
-    LIVE,
-    SUBJECT_PREFIX,
+    PIECES_PER_SET,
     UNSETTLED,
     Filed,
     IssueRequest,
     Party,
-    PrintWish,
     Subscription,
     SubscriptionState,
-    VoidWait,
     Waybill,
-    WaybillEvent,
     WaybillState,
-    looks_like,
-    text_fault,
 )
+from labelsvc.waybills.register import Register, check_key
+from labelsvc.waybills.store import Raced, parcel_key
 from labelsvc.waybills.subscriptions import not_connected
 
 _log = get_logger("waybills")
 
+#: Requests that one call takes, and how many of them are filed in one transaction.
+REQUESTS_A_CALL = 500
+_CHUNK = 100
+#: So few that the network has something to do soon.
+_FIRST_CHUNK = 40
 _POLL_S = 0.05
 _RACES = 20
-_VOID_RETRY = timedelta(seconds=30)
-_FEED = "waybills.printing"
-#: Labels print China's time whatever the machine says; China has no summer time.
-_CHINA = timezone(timedelta(hours=8))
-#: A label in one of these states is on paper, or may be.
-_MAYBE_ON_PAPER = frozenset({LabelState.SENDING, LabelState.SENT, LabelState.PRINTED, LabelState.UNCERTAIN})
-_WAITING = frozenset({LabelState.QUEUED, LabelState.HELD})
+
+Result = Waybill | LabelsvcError
 
 
-@dataclass(frozen=True)
-class _Intent:
-    """A filed request; ``fresh`` if this call filed it, and so holds its first lease."""
+@dataclass
+class _Filing:
+    """What became of a chunk of requests in its transaction: for each the waybill's id, or why there is none."""
 
-    waybill_id: str
-    fresh: bool
-
-
-class _LeaseLost(Exception):
-    """Another asker has taken over; what we learn from the network now is theirs to record."""
+    found: list[str | LabelsvcError]
+    intents: list[Intent] = field(default_factory=list)
+    keys: list[KeyUse] = field(default_factory=list)
 
 
-class Waybills:
-    """A store's waybills."""
+class Issuing:
+    """Gets numbers (取号) and settles those whose outcome is open."""
 
-    def __init__(
-        self,
-        database: Database,
-        network: CarrierNetwork,
-        jobs: PrintJobs,
-        printers: Printers,
-        timeout_s: float = 10,
-        template: str = "waybill-76x130",
-    ) -> None:
-        """``timeout_s`` is the network's: a lease outlives any call by half of it."""
+    def __init__(self, database: Database, asking: Asking, divisions: Divisions, register: Register) -> None:
         self._database = database
-        self._network = network
-        self._jobs = jobs
-        self._printers = printers
-        self._lease = timedelta(seconds=1.5 * timeout_s)
-        self._template = template
-
-    # --- issue ------------------------------------------------------------------------------------------------
+        self._asking = asking
+        self._divisions = divisions
+        self._register = register
 
     def issue(self, actor: Actor, request: IssueRequest, key: str) -> Waybill:
         """Get a number for a parcel (W1); the same parcel, or the same key, again gets the same waybill (W2).
 
         Raises Invalid, KeyReused, Conflict ``parcel.differs`` (the parcel has a number for another recipient or carrier),
         Refused (``origin.mismatch`` E8, ``subscription.…``, ``balance.empty`` W4, ``sender.mismatch``, ``network.…``), and
-        Unavailable with ``waybill_id`` if the network is silent: ask again with the same key, or let ``settle`` do it.
+        Unavailable with ``waybill_id`` if the network is silent or wants to be left alone: the request stays and is settled
+        by ``settle``; the same key asks at once.
         """
         actor.require(Right.ISSUE_WAYBILLS)
-        request = request.checked()
-        check_key(key)
-        intent = self._file(actor, request, key)
-        if intent.fresh:
-            self._ask(intent.waybill_id, 1, asked_before=False, actor=actor.user_id)
-        return self._outcome(actor, intent.waybill_id)
+        result = self._issue(actor, [(request, key)])[0]
+        if isinstance(result, LabelsvcError):
+            raise result
+        return result
 
-    def _file(self, actor: Actor, request: IssueRequest, key: str) -> _Intent:
-        """Commit the intent, or find the waybill that this key or this parcel has."""
-        parcel = rows.parcel_key(
-            request.owner_id or actor.store_id, actor.store_id, request.orders, request.package
-        )
+    def issue_many(self, actor: Actor, requests: Sequence[tuple[IssueRequest, str]]) -> list[Result]:
+        """Get numbers for up to 500 parcels, each with its key (W3): a result for each, in order, as ``issue`` has it.
+
+        Parcels and keys that come twice get the same waybill. Raises Forbidden, and Invalid for too many or none.
+        """
+        actor.require(Right.ISSUE_WAYBILLS)
+        if not 1 <= len(requests) <= REQUESTS_A_CALL:
+            raise Invalid(f"must be 1 to {REQUESTS_A_CALL} requests", field="requests")
+        return self._issue(actor, requests)
+
+    def issue_set(self, actor: Actor, request: IssueRequest, pieces: int, key: str) -> list[Result]:
+        """Get numbers for the parcels of one order that leave under one parent number (W7): a result for each, in order.
+
+        The same key completes a set of which some were refused or stayed open. Raises Forbidden, Invalid.
+        """
+        actor.require(Right.ISSUE_WAYBILLS)
+        check_key(key)
+        if not isinstance(pieces, int) or not 1 <= pieces <= PIECES_PER_SET:
+            raise Invalid(f"must be 1 to {PIECES_PER_SET}", field="pieces")
+        parcels = [
+            (replace(request, pieces=pieces, piece=piece), f"{key}#{piece}") for piece in range(1, pieces + 1)
+        ]
+        return self._issue(actor, parcels, complete=True)
+
+    def outcome(self, actor: Actor, id: str) -> Waybill:
+        """The waybill once its outcome is known; waits for whoever is asking, and asks if nobody is.
+
+        Raises Refused, and Unavailable if the network doesn't tell now.
+        """
+        result = self._await(actor, [id])[id]
+        if isinstance(result, LabelsvcError):
+            raise result
+        return result
+
+    def settle(self, limit: int = 200) -> int:
+        """Find the outcome of waybills that nobody is asking for; how many were brought to an end."""
+        with self._database.reading() as connection:
+            waiting = issue_store.unsettled(connection, self._database.now(), limit, self._asking.awake())
+        results = self._ask_again(waiting, "settle", bench=False)
+        return sum(not isinstance(result, Unavailable) for result in results.values())
+
+    def settle_these(self, ids: Collection[str], actor: str) -> dict[str, Result]:
+        """Find the outcome of these, as far as nobody is asking for them."""
+        with self._database.reading() as connection:
+            found = issue_store.filed_many(connection, ids)
+        return self._ask_again(list(found.values()), actor, bench=False)
+
+    # --- filing ---
+
+    def _issue(
+        self, actor: Actor, requests: Sequence[tuple[IssueRequest, str]], *, complete: bool = False
+    ) -> list[Result]:
+        """File chunk after chunk, while those filed before are asked for."""
+        asking = self._asking.begin(actor.user_id, bench=len(requests) == 1)
+        found: list[str | LabelsvcError] = []
+        at, size = 0, _FIRST_CHUNK
+        while at < len(requests):
+            now = self._database.now()
+            until = now + self._asking.lease
+            filing = self._file(actor, requests[at : at + size], now, until, complete)
+            at, size = at + size, _CHUNK
+            found += filing.found
+            fresh = [issue_store.fresh(intent, now, until) for intent in filing.intents]
+            asking.add([Claim(filed, filed.attempts, repeated=False) for filed in fresh], until)
+        results = asking.finish()
+        others = {one for one in found if isinstance(one, str) and one not in results}
+        if others:
+            results = {**results, **self._await(actor, others)}
+        return [one if isinstance(one, LabelsvcError) else results[one] for one in found]
+
+    def _file(
+        self,
+        actor: Actor,
+        requests: Sequence[tuple[IssueRequest, str]],
+        now: datetime,
+        until: datetime,
+        complete: bool,
+    ) -> _Filing:
+        """Commit the intents of a chunk, or find the waybills that its keys or parcels have."""
+        checked = [_checked(request, key) for request, key in requests]
+        good = [
+            (one, key)
+            for one, (_, key) in zip(checked, requests, strict=True)
+            if isinstance(one, IssueRequest)
+        ]
+        if not good:
+            return _Filing([one for one in checked if isinstance(one, LabelsvcError)])
+        parcels = [parcel_key(actor.store_id, request) for request, _ in good]
         for _ in range(_RACES):
             try:
                 with self._database.transaction() as connection:
-                    content = rows.content_of(connection, request)
-                    known = rows.find_key(connection, actor.store_id, key)
-                    if known is not None:
-                        if known[0] != content:
-                            raise KeyReused("this key was used for another waybill request")
-                        return _Intent(known[1], fresh=False)
-                    live = rows.filed_by_parcel(connection, parcel)
-                    if live is not None:
-                        _require_same_parcel(live, request)
-                        rows.insert_key(connection, actor.store_id, key, content, live.waybill.id)
-                        return _Intent(live.waybill.id, fresh=False)
-                    if rows.access_token(connection, actor.store_id) is None:
-                        raise not_connected()
-                    subscription = _usable(
-                        rows.subscriptions_of(connection, actor.store_id, carrier=request.carrier), request
-                    )
-                    id, now = new_id(), self._database.now()
-                    rows.insert_waybill(
+                    known = issue_store.look_up(connection, actor.store_id, good, parcels)
+                    filing = self._plan(known, actor.store_id, good, parcels, complete)
+                    issue_store.file_intents(
                         connection,
-                        id=id,
-                        store_id=actor.store_id,
-                        subscription=subscription,
-                        request=request,
-                        parcel=parcel,
+                        actor.store_id,
+                        filing.intents,
+                        filing.keys,
                         now=now,
-                        attempt_until=now + self._lease,
+                        attempt_until=until,
                         actor=actor.user_id,
                     )
-                    rows.insert_key(connection, actor.store_id, key, content, id)
-                return _Intent(id, fresh=True)
-            except rows.Raced:
+                planned = iter(filing.found)
+                filing.found = [one if isinstance(one, LabelsvcError) else next(planned) for one in checked]
+                return filing
+            except Raced:
                 continue  # the other request's waybill is there now
-        raise Unavailable("too many requests for this parcel at once", code="database.busy")
+        raise Unavailable("too many requests for these parcels at once", code="database.busy")
 
-    def _outcome(self, actor: Actor, id: str) -> Waybill:
-        """The waybill once its outcome is known; waits for whoever is asking, and asks if nobody is."""
-        while True:
-            found = self._filed(id)
-            state = found.waybill.state
-            if state is WaybillState.REFUSED:
-                raise Refused(
-                    "the carrier network refused the number", code=found.waybill.reason, waybill_id=id
-                )
-            if state not in UNSETTLED:
-                return found.waybill.masked()
-            if found.attempt_until is not None and found.attempt_until >= self._database.now():
-                time.sleep(_POLL_S)
+    def _plan(
+        self,
+        known: Known,
+        store_id: str,
+        requests: Sequence[tuple[IssueRequest, str]],
+        parcels: Sequence[str],
+        complete: bool,
+    ) -> _Filing:
+        """What is to be filed of good requests in the light of what is known; one in vain doesn't block the others (W3).
+
+        ``complete``: a key that stands for a refused waybill may stand for a new one.
+        """
+        filing = _Filing([])
+        new: dict[str, Intent] = {}
+        keys = dict(known.keys)
+        for (request, key), parcel, content in zip(requests, parcels, known.contents, strict=True):
+            try:
+                again = False
+                if key in keys:
+                    before, id, state = keys[key]
+                    if before != content:
+                        raise KeyReused("this key was used for another waybill request")
+                    again = complete and state is WaybillState.REFUSED
+                    if not again:
+                        filing.found.append(id)
+                        continue
+                if parcel in new:
+                    id = new[parcel].id
+                    _require_same_parcel(id, new[parcel].request, new[parcel].subscription.id, request)
+                elif parcel in known.parcels:
+                    id = _live_waybill(known.parcels[parcel], request)
+                else:
+                    id = new_id()
+                    subscription = self._usable(known, request)
+                    new[parcel] = Intent(id, store_id, subscription, request, parcel)
+                    filing.intents.append(new[parcel])
+            except LabelsvcError as fault:
+                filing.found.append(fault)
                 continue
-            self._settle_one(id, actor.user_id)
+            filing.keys.append(KeyUse(key, content, id, again))
+            keys[key] = (content, id, WaybillState.REQUESTED)
+            filing.found.append(id)
+        return filing
 
-    def settle(self, limit: int = 50) -> int:
-        """Find the outcome of every waybill that nobody is asking for, and go on with interrupted cancellations.
-
-        For the daemon, at its start and then every few seconds. Answers how many were brought to an end.
-        """
-        now, settled = self._database.now(), 0
-        with self._database.reading() as connection:
-            waiting = rows.unsettled(connection, now, limit)
-            voids = rows.voids_waiting(connection, now, limit)
-        for id in waiting:
-            try:
-                self._settle_one(id, "settle")
-            except LabelsvcError as fault:
-                _log.info("waybill.unsettled", waybill=id, reason=fault.code)
-            settled += self._filed(id).waybill.state not in UNSETTLED
-        for id in voids:
-            try:
-                self._void(self._filed(id), Actor.operator(self._filed(id).waybill.store_id, via="settle"))
-            except LabelsvcError as fault:
-                _log.info("waybill.void_pending", waybill=id, reason=fault.code)
-            settled += self._filed(id).waybill.state is not WaybillState.VOID_PENDING
-        return settled
-
-    def _settle_one(self, id: str, actor: str) -> None:
-        """Take the lease, if it is to be had, and ask."""
-        found = self._filed(id)
-        if found.waybill.state not in UNSETTLED:
-            return
-        now = self._database.now()
-        with self._database.transaction() as connection:
-            fence = rows.take_lease(connection, found, now, now + self._lease)
-        if fence is not None:
-            self._ask(id, fence, asked_before=True, actor=actor)
-
-    def _ask(self, id: str, fence: int, *, asked_before: bool, actor: str) -> None:
-        """The effect, with no transaction open, and its outcome. Raises Refused, Unavailable after committing that."""
-        found = self._filed(id)
-        with self._database.reading() as connection:
-            token = rows.access_token(connection, found.waybill.store_id)
-        try:
-            if token is None:
+    def _usable(self, known: Known, request: IssueRequest) -> Subscription:
+        """The open subscription to issue on (E0). Raises Invalid, Refused (E8)."""
+        candidates: Sequence[Subscription] = known.subscriptions[request.carrier]
+        if not known.connected:
+            candidates = [one for one in candidates if one.network == "offline"]
+            if not candidates:
                 raise not_connected()
-            number, surplus = self._number(found, fence, token, asked_before)
-            for extra in surplus:
-                self._renew(id, fence)
-                self._cancel_surplus(found.waybill, token, extra.number)
-        except _LeaseLost:
-            return
-        except Refused as refusal:
-            if refusal.code in ("network.token", "network.not_connected") and asked_before:
-                # It says nothing about the number that the first attempt may have got.
-                self._record(found, fence, WaybillState.UNKNOWN, actor, refusal.code)
-                raise Unavailable(refusal.detail, code=refusal.code, waybill_id=id) from None
-            self._record(found, fence, WaybillState.REFUSED, actor, refusal.code)
-            _log.warning("waybill.refused", waybill=id, carrier=found.waybill.carrier, reason=refusal.code)
-            raise
-        except NetworkSilent as silence:
-            self._record(found, fence, WaybillState.UNKNOWN, actor, silence.code)
-            _log.warning("waybill.unknown", waybill=id, carrier=found.waybill.carrier, reason=silence.code)
-            raise Unavailable(silence.detail, code=silence.code, waybill_id=id) from None
-        self._record_number(found, fence, number, actor)
+        if request.subscription_id is not None:
+            candidates = [one for one in candidates if one.id == request.subscription_id]
+            if not candidates:
+                raise Invalid("is no subscription of this store and carrier", field="subscription_id")
+        usable = [one for one in candidates if one.state is SubscriptionState.OPEN]
+        if not usable:
+            raise Refused("the e-waybill service of this carrier isn't open", code="subscription.not_open")
+        if request.origin is not None:
+            matching = [one for one in usable if _same_place(self._divisions, one.origin, request.origin)]
+            if not matching:
+                raise _origin_mismatch(self._divisions, request.origin, usable)
+            usable = matching
+        if len(usable) > 1:
+            raise Invalid("several subscriptions of this carrier are open: name one", field="subscription_id")
+        return usable[0]
 
-    def _number(
-        self, found: Filed, fence: int, token: str, asked_before: bool
-    ) -> tuple[Given, Sequence[Given]]:
-        """The number to keep and those to cancel."""
-        id = found.waybill.id
-        given: Given | None = None
-        refusal: Refused | None = None
-        known = self._live(found, token) if asked_before else None
-        if not known:
-            self._renew(id, fence)
-            try:
-                given = self._get(found, token)
-            except AlreadyIssued:
-                pass
-            except Refused as answer:
-                if not asked_before:
-                    raise
-                refusal = answer
-            if given is not None and not asked_before:
-                return given, ()
-            # After a repeated request there may be two numbers, and one may have come late: look again.
-            self._renew(id, fence)
-            known = self._live(found, token)
-        if known:
-            return known[0], known[1:]
-        if given is not None:
-            return given, ()
-        if refusal is not None:
-            raise refusal
-        raise NetworkSilent(
-            "the network has a number for the parcel but doesn't name it", may_have_happened=True
-        )
+    # --- outcomes ---
 
-    def _get(self, found: Filed, token: str) -> Given:
-        waybill, request = found.waybill, found.request
-        answer = self._network.get(
-            token,
-            GetRequest(
-                carrier=waybill.carrier,
-                origin=waybill.origin,
-                parcels=(
-                    ParcelRequest(
-                        id=waybill.id,
-                        orders=request.orders,
-                        channel=request.channel,
-                        recipient=request.recipient,
-                        items=request.items,
-                        weight_g=request.weight_g,
-                    ),
-                ),
-            ),
-        )[0]
-        if isinstance(answer, Refused):
-            raise answer
-        return answer
+    def _await(self, actor: Actor, ids: Collection[str]) -> dict[str, Result]:
+        """What became of these: wait for whoever is asking, ask ourselves where nobody is."""
+        results: dict[str, Result] = {}
+        while open_ := [id for id in ids if id not in results]:
+            if self._asking.stopped:
+                return results | {id: stopping(waybill_id=id) for id in open_}
+            with self._database.reading() as connection:
+                standing = issue_store.standings(connection, open_)
+                settled = [id for id, one in standing.items() if one.state not in UNSETTLED]
+                found = issue_store.filed_many(connection, settled) if settled else {}
+            for id, filed in found.items():
+                waybill = filed.waybill
+                is_refused = waybill.state is WaybillState.REFUSED
+                results[id] = refused(id, waybill.reason) if is_refused else waybill.masked()
+            now = self._database.now()
+            nobodys = [
+                id
+                for id, one in standing.items()
+                if id not in results and (one.attempt_until is None or one.attempt_until < now)
+            ]
+            if nobodys:
+                results.update(self.settle_these(nobodys, actor.user_id))
+            elif len(results) < len(ids):
+                time.sleep(_POLL_S)
+        return results
 
-    def _live(self, found: Filed, token: str) -> list[Given] | None:
-        """The live numbers of a waybill's package, oldest first; None where the network can't say."""
-        numbers = self._network.find(token, found.request.orders, found.waybill.id)
-        return None if numbers is None else [number for number in numbers if number.live]
-
-    def _cancel_surplus(self, waybill: Waybill, token: str, number: str) -> None:
-        try:
-            self._network.cancel(token, waybill.carrier, number)
-        except Refused as refusal:
-            _log.error("waybill.surplus_stays", waybill=waybill.id, number=number, reason=refusal.code)
-            return
-        _log.warning("waybill.surplus_cancelled", waybill=waybill.id, number=number)
-
-    def _renew(self, id: str, fence: int) -> None:
-        with self._database.transaction() as connection:
-            if not rows.renew_lease(connection, id, fence, self._database.now() + self._lease):
-                raise _LeaseLost
-
-    def _record(self, found: Filed, fence: int, after: WaybillState, actor: str, reason: str) -> None:
-        with self._database.transaction() as connection:
-            rows.step_waybill(
-                connection,
-                found.waybill.id,
-                UNSETTLED,
-                after,
-                now=self._database.now(),
-                actor=actor,
-                reason=reason,
-                fence=fence,
-                values={"attempt_until": None},
-            )
-
-    def _record_number(self, found: Filed, fence: int, given: Given, actor: str) -> None:
-        """Number and print data in one transaction: a number whose label can't be printed would be lost."""
-        waybill = replace(found.waybill, number=given.number)
-        if not looks_like(waybill.carrier, given.number):
-            _log.warning("waybill.strange_number", waybill=waybill.id, carrier=waybill.carrier)
-        route = _routing(given.data)
+    def _ask_again(self, found: Sequence[Filed], actor: str, *, bench: bool) -> dict[str, Result]:
+        """Take the leases that are to be had, and ask."""
+        open_ = [one for one in found if one.waybill.state in UNSETTLED]
+        if not open_:
+            return {}
         now = self._database.now()
+        until = now + self._asking.lease
         with self._database.transaction() as connection:
-            if rows.number_taken(connection, waybill.carrier, given.number, waybill.id):
-                # Two parcels under one number would both be lost; better none.
-                rows.step_waybill(
-                    connection,
-                    waybill.id,
-                    UNSETTLED,
-                    WaybillState.REFUSED,
-                    now=now,
-                    actor=actor,
-                    reason="network.number_taken",
-                    fence=fence,
-                    values={"attempt_until": None},
-                )
-                _log.error("waybill.number_taken", waybill=waybill.id, carrier=waybill.carrier)
-                return
-            recorded = rows.step_waybill(
-                connection,
-                waybill.id,
-                UNSETTLED,
-                WaybillState.ISSUED,
-                now=now,
-                actor=actor,
-                fence=fence,
-                values={
-                    "attempt_until": None,
-                    "number": given.number,
-                    "answer": dict(given.data),
-                    "print_data": _print_data(waybill, found.request, given.data),
-                    "route_code": route["routeCode"][:60],
-                    "sorting_mark": route["bigShotName"][:80],
-                    "consolidation_centre": route["consolidation"]["name"][:80],
-                    "issued_at": now,
-                },
-            )
-        # Not recorded: another asker took the lease over, and found this number at the network.
-        if recorded:
-            _log.info("waybill.issued", waybill=waybill.id, carrier=waybill.carrier)
+            fences = issue_store.take_leases(connection, open_, now, until)
+        asking = self._asking.begin(actor, bench=bench)
+        asking.add(
+            [
+                Claim(one, fences[one.waybill.id], repeated=not _never_asked(one.waybill))
+                for one in open_
+                if one.waybill.id in fences
+            ],
+            until,
+        )
+        return asking.finish()
 
-    # --- look -------------------------------------------------------------------------------------------------
 
-    def get(self, actor: Actor, id_or_number: str) -> Waybill:
-        """A waybill of the store, parties masked. Raises NotFound."""
-        actor.require(Right.READ_WAYBILLS)
-        return self._own(actor, id_or_number).waybill.masked()
+def _same_place(divisions: Divisions, opened: Party, origin: Party) -> bool:
+    """Whether two parties are in the same district, however its name is spelt (E8)."""
+    if opened.division == origin.division:
+        return True
+    try:
+        return divisions.check(**opened.division) == divisions.check(**origin.division)
+    except Invalid:
+        return False
 
-    def clear(self, actor: Actor, id_or_number: str) -> Waybill:
-        """The same with its parties in clear, for the store whose orders it carries (D7). Raises Forbidden, NotFound."""
-        actor.require(Right.READ_WAYBILLS)
-        actor.require(Right.SEE_CLEAR_DATA)
-        waybill = self._own(actor, id_or_number).waybill
-        if waybill.owner_id != actor.store_id:
-            raise Refused("the parties of a merchant's order stay masked", code="waybill.masked")
-        _log.info("waybill.clear_data_seen", waybill=waybill.id, user=actor.user_id)
-        return waybill
 
-    def list(
-        self,
-        actor: Actor,
-        after: str | None = None,
-        limit: int = 50,
-        state: WaybillState | str | None = None,
-    ) -> list[Waybill]:
-        """The store's waybills, newest first, older than the id ``after``; parties masked. Raises Invalid."""
-        actor.require(Right.READ_WAYBILLS)
-        if not 1 <= limit <= 200:
-            raise Invalid("must be 1 to 200", field="limit")
-        try:
-            wanted = WaybillState(state) if state is not None else None
-        except ValueError:
-            raise Invalid("is no state of a waybill", field="state") from None
-        with self._database.reading() as connection:
-            found = rows.waybills_of(connection, actor.store_id, after, limit, wanted)
-        return [waybill.masked() for waybill in found]
+def _origin_mismatch(divisions: Divisions, origin: Party, opened: Sequence[Subscription]) -> Refused:
+    """E8's refusal: what was asked, what is open, and what may have been meant."""
+    try:
+        divisions.check(**origin.division)
+        suggestions = list(dict.fromkeys(_spelt(one.origin) for one in opened))[:3]
+    except Invalid as fault:
+        suggestions = list(fault.facts.get("suggestions", ()))
+    return Refused(
+        "province, city and district of the origin must equal those of the opened address",
+        code="origin.mismatch",
+        requested=origin.division,
+        opened=opened[0].origin.division,
+        suggestions=suggestions,
+    )
 
-    def history(self, actor: Actor, waybill_id: str) -> Sequence[WaybillEvent]:
-        """Every change of a waybill's state, oldest first."""
-        actor.require(Right.READ_WAYBILLS)
-        own = self._own(actor, waybill_id)
-        with self._database.reading() as connection:
-            return rows.waybill_history(connection, own.waybill.id)
 
-    def of_order(self, owner_id: str, order_number: str) -> Sequence[Waybill]:
-        """The live waybills, of whatever store, that an order of ``owner_id`` is in; for the room above, parties masked."""
-        with self._database.reading() as connection:
-            found = rows.live_of_order(connection, owner_id, order_number)
-        return [filed.waybill.masked() for filed in found]
+def _spelt(party: Party) -> str:
+    return " ".join(dict.fromkeys(part for part in party.division.values() if part))
 
-    # --- print ------------------------------------------------------------------------------------------------
 
-    def print(
-        self,
-        actor: Actor,
-        waybill_id: str,
-        printer: str,
-        key: str,
-        template: str | None = None,
-        lane: Lane = "bench",
-    ) -> PrintJob:
-        """Print a waybill's label, once: the same key again answers the same job.
-
-        Raises Conflict ``waybill.already_printed`` with ``job_id`` and ``label_state`` if a label of it waits or may be on
-        paper (reprint it with a reason), ``waybill.not_issued``; Refused ``waybill.held``; and what printing raises.
-        """
-        actor.require(Right.PRINT)
+def _checked(request: IssueRequest, key: str) -> IssueRequest | LabelsvcError:
+    try:
         check_key(key)
-        wish = PrintWish(printer, template or self._template, lane)
-        while True:
-            found = self._own(actor, waybill_id)
-            waybill = found.waybill
-            if found.print_key == key and found.print_no:
-                if found.print_wish != wish:
-                    raise KeyReused("this key was used to print the waybill in another way")
-                return self._submit(actor, found)
-            _require_printable(waybill)
-            standing = [label for label in self._labels(waybill) if label.state in _MAYBE_ON_PAPER | _WAITING]
-            if standing:
-                raise _printed_before(standing[-1])
-            if found.print_key:
-                # A claim of another key: its claimant is at work this moment, or died, or its label failed. Asking by
-                # its own key finishes what was asked, or answers what became of it: never a second label.
-                try:
-                    job = self._submit(actor, found)
-                except Unavailable:
-                    raise
-                except LabelsvcError:
-                    continue  # it can't be printed like that; the claim was given back
-                if any(label.state in _MAYBE_ON_PAPER | _WAITING for label in job.labels):
-                    raise _printed_before(job.labels[-1])
-            with self._database.transaction() as connection:
-                rows.claim_print(connection, found, key, wish, self._database.now())
-
-    def reprint(self, actor: Actor, waybill_id: str, printer: str | None, reason: str, key: str) -> PrintJob:
-        """Print once more a label that came out (W8): counted, with a reason, marked on the label.
-
-        Raises Conflict ``waybill.not_printed`` if none did, and what printing raises (an uncertain label is answered first).
-        """
-        actor.require(Right.PRINT)
-        waybill = self._own(actor, waybill_id).waybill
-        _require_printable(waybill)
-        out = [label for label in self._labels(waybill) if label.state in _MAYBE_ON_PAPER]
-        if not out:
-            raise Conflict("no label of the waybill came out yet: print it", code="waybill.not_printed")
-        # Every reprint hangs on the first label, so that a repeated key meets the same request.
-        return self._jobs.reprint(actor, out[0].id, reason, key, printer=printer)
-
-    def open_pdf(
-        self, actor: Actor, waybill_id: str, key: str, reason: str | None = None, template: str | None = None
-    ) -> tuple[PrintJob, Label]:
-        """Queue the label on the built-in browser printer (P6); ``PrintJobs.open_pdf`` then opens it, once.
-
-        With a ``reason`` it is a reprint (W8); without one it raises Conflict as ``print`` does.
-        """
-        browser = self._printers.browser(actor).name
-        if reason is None:
-            job = self.print(actor, waybill_id, browser, key, template)
-        else:
-            job = self.reprint(actor, waybill_id, browser, reason, key)
-        return job, job.labels[0]
-
-    def _submit(self, actor: Actor, found: Filed) -> PrintJob:
-        """Submit the claimed print, word for word as claimed: by its key, printing stores it once."""
-        wish, at = found.print_wish, found.print_at
-        assert wish is not None and at is not None and found.print_data is not None
-        waybill = found.waybill
-        document = DocumentRequest(
-            template=wish.template,
-            data={
-                **found.print_data,
-                "print": {"time": at.astimezone(_CHINA).strftime("%Y-%m-%d %H:%M"), "sequence": "1/1"},
-            },
-            subject=waybill.subject,
-            title=waybill.number or "",
-            private=waybill.owner_id != waybill.store_id,
-        )
-        request = PrintRequest(
-            printer=wish.printer,
-            documents=(document,),
-            key=_job_key(found),
-            lane="batch" if wish.lane == "batch" else "bench",
-            origin=actor.via,
-        )
-        try:
-            return self._jobs.submit(actor, request)
-        except Unavailable:
-            raise  # perhaps it is stored: the claim stays
-        except LabelsvcError:
-            with self._database.transaction() as connection:
-                rows.give_back_print(connection, waybill.id, found.print_no)
-            raise
-
-    def follow_printing(self, limit: int = 200) -> int:
-        """Read printing's changes from where we stopped and mark waybills whose label came out; how many were read."""
-        with self._database.reading() as connection:
-            seen = rows.cursor(connection, _FEED)
-        changes = self._jobs.changes(seen, limit)
-        if not changes:
-            return 0
-        try:
-            with self._database.transaction() as connection:
-                rows.move_cursor(connection, _FEED, seen, changes[-1].seq)
-                for change in changes:
-                    if change.after not in (LabelState.PRINTED, LabelState.SENT):
-                        continue
-                    if change.subject is None or not change.subject.startswith(SUBJECT_PREFIX):
-                        continue
-                    rows.step_waybill(
-                        connection,
-                        change.subject.removeprefix(SUBJECT_PREFIX),
-                        [WaybillState.ISSUED],
-                        WaybillState.PRINTED,
-                        now=self._database.now(),
-                        actor="printing",
-                        values={"printed_at": change.at},
-                    )
-        except rows.Raced:
-            return 0
-        return len(changes)
-
-    # --- hold, cancel -----------------------------------------------------------------------------------------
-
-    def hold(self, actor: Actor, waybill_id: str, reason: str) -> Waybill:
-        """Keep a waybill's label from coming out (P10), also one that is queued."""
-        actor.require(Right.ISSUE_WAYBILLS)
-        return self._hold(self._own(actor, waybill_id).waybill, reason)
-
-    def release(self, actor: Actor, waybill_id: str) -> Waybill:
-        """Let a held waybill's label come out again."""
-        actor.require(Right.ISSUE_WAYBILLS)
-        return self._release(self._own(actor, waybill_id).waybill)
-
-    def hold_order(self, owner_id: str, order_number: str, reason: str) -> None:
-        """Hold every live waybill, of whatever store, that an order is in; for the room above, which has asked for the right."""
-        for waybill in self.of_order(owner_id, order_number):
-            self._hold(waybill, reason)
-
-    def release_order(self, owner_id: str, order_number: str) -> None:
-        """Undo ``hold_order``."""
-        for waybill in self.of_order(owner_id, order_number):
-            self._release(waybill)
-
-    def _hold(self, waybill: Waybill, reason: str) -> Waybill:
-        if fault := text_fault(reason, 1, 80):
-            raise Invalid(fault, field="reason")
-        # The block first: if we stop between, the label stays in, and holding again is harmless.
-        self._jobs.block(waybill.subject, reason)
-        with self._database.transaction() as connection:
-            rows.set_held(connection, waybill.id, reason)
-        return self._filed(waybill.id).waybill.masked()
-
-    def _release(self, waybill: Waybill) -> Waybill:
-        with self._database.transaction() as connection:
-            rows.set_held(connection, waybill.id, "")
-        found = self._filed(waybill.id).waybill
-        if found.state not in (WaybillState.VOID_PENDING, WaybillState.CANCELLED):
-            self._jobs.unblock(waybill.subject)
-        return found.masked()
-
-    def cancel(self, actor: Actor, waybill_id: str, label_destroyed: bool = False) -> Waybill:
-        """Give a number back (W5). Twice is harmless.
-
-        The answer is *cancelled*, or *void pending*: ``void_wait`` ``label`` if a label may be on paper (ask again with
-        ``label_destroyed`` once it is destroyed), ``network`` if the network doesn't do it now (settled by itself).
-        Raises Refused ``waybill.picked_up``, Conflict ``waybill.not_issued``, Unavailable while its number isn't known.
-        """
-        actor.require(Right.ISSUE_WAYBILLS)
-        found = self._own(actor, waybill_id)
-        if found.waybill.state in UNSETTLED:
-            self._outcome(actor, found.waybill.id)
-            found = self._own(actor, waybill_id)
-        waybill = found.waybill
-        if waybill.state is WaybillState.CANCELLED:
-            return waybill.masked()
-        if waybill.state is WaybillState.REFUSED:
-            raise Conflict(
-                "the waybill never got a number", code="waybill.not_issued", state=waybill.state.value
-            )
-        # The intent first, with the lease's column as its next try: whatever stops us, settle goes on.
-        with self._database.transaction() as connection:
-            rows.step_waybill(
-                connection,
-                waybill.id,
-                [WaybillState.ISSUED, WaybillState.PRINTED, WaybillState.VOID_PENDING],
-                WaybillState.VOID_PENDING,
-                now=self._database.now(),
-                actor=actor.user_id,
-                values={
-                    "void_wait": VoidWait.NETWORK.value,
-                    "attempt_until": self._database.now() + _VOID_RETRY,
-                    "label_destroyed": label_destroyed or found.label_destroyed,
-                },
-            )
-        return self._void(self._filed(waybill.id), actor)
-
-    def _void(self, found: Filed, actor: Actor) -> Waybill:
-        """Block the label, see whether one is out, and give the number back; of a void-pending waybill."""
-        waybill = found.waybill
-        if waybill.state is not WaybillState.VOID_PENDING:
-            return waybill.masked()
-        self._jobs.block(waybill.subject, "waybill cancelled")
-        operator = Actor.operator(waybill.store_id, via=actor.via)
-        # After the block, no label of it can begin to leave; those that began are seen now.
-        labels = self._labels(waybill)
-        for job_id in {label.job_id for label in labels if label.state in _WAITING}:
-            with suppress(Conflict):  # its turn came meanwhile, and the block cancelled it
-                self._jobs.cancel(operator, job_id)
-        if any(label.state in _MAYBE_ON_PAPER for label in labels) and not found.label_destroyed:
-            return self._void_waits(waybill.id, VoidWait.LABEL, "label.on_paper", None)
-        with self._database.reading() as connection:
-            token = rows.access_token(connection, waybill.store_id)
-        try:
-            if token is None:
-                raise not_connected()
-            assert waybill.number is not None
-            self._network.cancel(token, waybill.carrier, waybill.number)
-        except NetworkSilent as silence:
-            return self._void_waits(
-                waybill.id, VoidWait.NETWORK, silence.code, self._database.now() + _VOID_RETRY
-            )
-        except Refused as refusal:
-            if refusal.code == "waybill.picked_up":
-                self._revive(waybill, actor)
-                raise
-            if refusal.code not in ("waybill.was_cancelled", "waybill.unknown_number"):
-                return self._void_waits(
-                    waybill.id, VoidWait.NETWORK, refusal.code, self._database.now() + _VOID_RETRY
-                )
-        now = self._database.now()
-        with self._database.transaction() as connection:
-            rows.step_waybill(
-                connection,
-                waybill.id,
-                [WaybillState.VOID_PENDING],
-                WaybillState.CANCELLED,
-                now=now,
-                actor=actor.user_id,
-                values={"void_wait": None, "attempt_until": None, "cancelled_at": now},
-            )
-        _log.info("waybill.cancelled", waybill=waybill.id, carrier=waybill.carrier)
-        return self._filed(waybill.id).waybill.masked()
-
-    def _void_waits(self, id: str, wait: VoidWait, reason: str, next_at: datetime | None) -> Waybill:
-        with self._database.transaction() as connection:
-            rows.set_void(connection, id, wait, reason, next_at)
-        _log.info("waybill.void_pending", waybill=id, reason=reason)
-        return self._filed(id).waybill.masked()
-
-    def _revive(self, waybill: Waybill, actor: Actor) -> None:
-        """The carrier has the parcel: the number lives on."""
-        before = WaybillState.PRINTED if waybill.printed_at else WaybillState.ISSUED
-        with self._database.transaction() as connection:
-            rows.step_waybill(
-                connection,
-                waybill.id,
-                [WaybillState.VOID_PENDING],
-                before,
-                now=self._database.now(),
-                actor=actor.user_id,
-                reason="waybill.picked_up",
-                values={"void_wait": None, "attempt_until": None, "label_destroyed": False},
-            )
-        if not waybill.held_reason:
-            self._jobs.unblock(waybill.subject)
-
-    # --- within -----------------------------------------------------------------------------------------------
-
-    def _filed(self, id: str) -> Filed:
-        with self._database.reading() as connection:
-            found = rows.filed(connection, id)
-        if found is None:
-            raise NotFound("no such waybill", code="waybill.not_found")
-        return found
-
-    def _own(self, actor: Actor, id_or_number: str) -> Filed:
-        with self._database.reading() as connection:
-            found = rows.filed(connection, id_or_number, actor.store_id)
-            if found is None:
-                found = rows.filed_by_number(connection, id_or_number, actor.store_id)
-        if found is None:
-            raise NotFound("no such waybill", code="waybill.not_found")
-        return found
-
-    def _labels(self, waybill: Waybill) -> Sequence[Label]:
-        return self._jobs.labels(Actor.operator(waybill.store_id, via="waybills"), subject=waybill.subject)
+        return request.checked()
+    except Invalid as fault:
+        return fault
 
 
-def check_key(key: str) -> None:
-    """Raise Invalid unless ``key`` can be an idempotency key."""
-    if reason := text_fault(key, 1, 200):
-        raise Invalid(reason, field="key")
+def _never_asked(waybill: Waybill) -> bool:
+    """Whether the network certainly wasn't asked for a waybill: only then does a *requested* one have a reason."""
+    return waybill.state is WaybillState.REQUESTED and waybill.reason != ""
 
 
-def _require_same_parcel(live: Filed, request: IssueRequest) -> None:
-    """Raise Conflict if a parcel's live waybill isn't what is asked for now."""
-    if live.waybill.state is WaybillState.VOID_PENDING:
+def _live_waybill(live: Filed, request: IssueRequest) -> str:
+    """A parcel's live waybill, if it is what is asked for now. Raises Conflict."""
+    waybill = live.waybill
+    if waybill.state is WaybillState.VOID_PENDING:
         raise Conflict(
-            "the parcel's waybill is being cancelled", code="waybill.void_pending", waybill_id=live.waybill.id
+            "the parcel's waybill is being cancelled", code="waybill.void_pending", waybill_id=waybill.id
+        )
+    _require_same_parcel(waybill.id, live.request, waybill.subscription_id, request)
+    return waybill.id
+
+
+def _require_same_parcel(id: str, live: IssueRequest, subscription_id: str, request: IssueRequest) -> None:
+    """Raise Conflict if a parcel's live waybill isn't what is asked for now, Gone if that can't be told any more."""
+    if not live.recipient.name:
+        raise Gone(
+            "the parcel has a waybill whose personal data were erased", code="waybill.erased", waybill_id=id
         )
     differs = [
-        field
-        for field, same in (
-            ("carrier", live.waybill.carrier == request.carrier),
-            ("recipient", live.request.recipient == request.recipient),
-            ("subscription_id", request.subscription_id in (None, live.waybill.subscription_id)),
+        name
+        for name, same in (
+            ("carrier", live.carrier == request.carrier),
+            ("recipient", live.recipient == request.recipient),
+            ("subscription_id", request.subscription_id in (None, subscription_id)),
+            ("pieces", live.pieces == request.pieces),
         )
         if not same
     ]
@@ -749,139 +384,6 @@ def _require_same_parcel(live: Filed, request: IssueRequest) -> None:
         raise Conflict(
             f"the parcel has a waybill with another {', '.join(differs)}: cancel it first",
             code="parcel.differs",
-            waybill_id=live.waybill.id,
+            waybill_id=id,
             fields=differs,
         )
-
-
-def _usable(candidates: Sequence[Subscription], request: IssueRequest) -> Subscription:
-    """The open subscription to issue on. Raises Invalid, Refused (E8)."""
-    if request.subscription_id is not None:
-        candidates = [one for one in candidates if one.id == request.subscription_id]
-        if not candidates:
-            raise Invalid("is no subscription of this store and carrier", field="subscription_id")
-    usable = [one for one in candidates if one.state is SubscriptionState.OPEN]
-    if not usable:
-        raise Refused("the e-waybill service of this carrier isn't open", code="subscription.not_open")
-    if request.origin is not None:
-        matching = [one for one in usable if one.origin.division == request.origin.division]
-        if not matching:
-            raise Refused(
-                "province, city and district of the origin must equal those of the opened address",
-                code="origin.mismatch",
-                requested=request.origin.division,
-                opened=usable[0].origin.division,
-            )
-        usable = matching
-    if len(usable) > 1:
-        raise Invalid("several subscriptions of this carrier are open: name one", field="subscription_id")
-    return usable[0]
-
-
-def _job_key(found: Filed) -> str:
-    """Printing's key of a print claim: one claim, one job."""
-    return f"waybill:{found.waybill.id}:print:{found.print_no}"
-
-
-def _require_printable(waybill: Waybill) -> None:
-    """Raises Conflict ``waybill.not_issued``, Refused ``waybill.held``."""
-    if waybill.state not in LIVE:
-        raise Conflict(
-            f"the waybill is {waybill.state.value}: there is nothing to print",
-            code="waybill.not_issued",
-            state=waybill.state.value,
-        )
-    if waybill.held_reason:
-        raise Refused("the waybill is held", code="waybill.held")
-
-
-def _printed_before(label: Label) -> Conflict:
-    waits = label.state in _WAITING
-    return Conflict(
-        "the waybill's label waits to be printed"
-        if waits
-        else "the waybill was printed; reprint it with a reason",
-        code="waybill.already_printed",
-        job_id=label.job_id,
-        label_id=label.id,
-        label_state=label.state.value,
-    )
-
-
-def _routing(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The network's routing block under the names of both platforms, every one of them text."""
-    given = data.get("routingInfo")
-    block: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-
-    def text(*names: str, within: Any = block) -> str:
-        for name in names:
-            value = within.get(name) if isinstance(within, Mapping) else None
-            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-                return str(value)
-        return ""
-
-    consolidation, origin, sortation = (block.get(n) for n in ("consolidation", "origin", "sortation"))
-    route = text("routeCode", "threeSegmentCode")
-    return {
-        "routeCode": route,
-        "threeSegmentCode": text("threeSegmentCode", "routeCode"),
-        "bigShotName": text("bigShotName") or text("name", within=sortation),
-        "bigShotCode": text("bigShotCode"),
-        "consolidation": {
-            "name": text("name", within=consolidation),
-            "code": text("code", within=consolidation),
-        },
-        "origin": {
-            "name": text("originBranchName") or text("name", within=origin),
-            "code": text("originBranchCode") or text("code", within=origin),
-        },
-        "sortation": {"name": text("name", within=sortation) or text("bigShotName")},
-        "originBranchName": text("originBranchName"),
-        "originBranchCode": text("originBranchCode"),
-        "endBranchName": text("endBranchName"),
-        "endBranchCode": text("endBranchCode"),
-    }
-
-
-def _on_label(party: Party) -> dict[str, Any]:
-    # Templates of the trade print ``mobile``; ``phone`` stays empty so that no number stands twice.
-    return {
-        "name": party.name,
-        "mobile": party.phone,
-        "phone": "",
-        "address": {
-            "province": party.province,
-            "city": party.city,
-            "district": party.district,
-            "town": party.town,
-            "detail": party.detail,
-        },
-    }
-
-
-def _print_data(waybill: Waybill, request: IssueRequest, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a label template may show (``_data``): the merchant's sender (P3, W10), the recipient in clear, the route."""
-    option = data.get("shippingOption")
-    option = option if isinstance(option, Mapping) else {}
-    goods = [f"{item.name} ×{item.count}" for item in request.items]
-    return {
-        "recipient": _on_label(request.recipient),
-        "sender": _on_label(request.shown_sender),
-        "waybillCode": waybill.number,
-        "wpCode": waybill.carrier,
-        "carrierName": waybill.carrier_name,
-        "routingInfo": _routing(data),
-        "shippingOption": {"code": str(option.get("code") or ""), "title": str(option.get("title") or "")},
-        "goods": {
-            "summary": "；".join(goods),
-            "count": sum(item.count for item in request.items),
-            "lines": "\n".join(goods),
-        },
-        "orderNumbers": "、".join(request.orders),
-        "storeName": request.store_name,
-        "custom": {"text": request.custom or request.note},
-        "reprint": {"mark": ""},
-        "print": {"time": "", "sequence": "1/1"},
-        "service": {"text": f"{request.weight_g / 1000:.2f} kg" if request.weight_g else ""},
-        "qr": waybill.number,
-    }

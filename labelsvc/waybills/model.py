@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from labelsvc.errors import FieldError, Invalid
+from labelsvc.waybills.masking import HIDDEN, masked_detail, masked_name, masked_phone
 
 ADDRESSES_PER_STORE = 100
 ORDERS_PER_PARCEL = 100
 ITEMS_PER_PARCEL = 100
+PIECES_PER_SET = 50
 
 _PHONE = re.compile(r"\+?[0-9#\- ]{4,24}")
 
@@ -52,13 +54,26 @@ class Party:
                 wrong.append(FieldError(f"{field}.{part}", reason))
         if wrong:
             raise Invalid("an address is incomplete or wrong", errors=wrong)
-        return Party(**tidy)
+        return self if tidy == vars(self) else Party(**tidy)
 
     def masked(self) -> Party:
         """What someone without the right may see (D7): 张*, 138******78, address down to the district."""
         return replace(
-            self, name=_masked_name(self.name), phone=_masked_phone(self.phone), detail="***", town=""
+            self, name=masked_name(self.name), phone=masked_phone(self.phone), detail=HIDDEN, town=""
         )
+
+    def masked_for_label(self) -> Party:
+        """What a label prints by default (GB/T 41833-2022): name and phone masked, of the detail road, number and compound."""
+        return replace(
+            self,
+            name=masked_name(self.name),
+            phone=masked_phone(self.phone),
+            detail=masked_detail(self.detail),
+        )
+
+    def erased(self) -> Party:
+        """What stays once the personal data are erased: the division."""
+        return replace(self, name="", phone="", detail="", town="")
 
     @property
     def division(self) -> dict[str, str]:
@@ -67,7 +82,7 @@ class Party:
 
     def as_dict(self) -> dict[str, str]:
         """All fields, for sealing."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 _LENGTHS = {
@@ -81,6 +96,10 @@ _LENGTHS = {
 }
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TURNING = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 def text_fault(value: object, least: int, most: int) -> str | None:
     """Why ``value`` isn't a line of ``least`` to ``most`` characters that a label can print, or None."""
     if not isinstance(value, str):
@@ -90,31 +109,15 @@ def text_fault(value: object, least: int, most: int) -> str | None:
     if len(value) > most:
         return f"must have at most {most} characters"
     # Surrogates can't be encoded; control characters would reach a printer's command stream.
-    if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+    if _CONTROL.search(value):
         return "must not contain control characters"
-    if any(char in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for char in value):
+    if _TURNING.search(value):
         return "must not contain characters that turn the direction of writing or break the line"
     return None
 
 
 def _is_phone(value: str) -> bool:
     return bool(_PHONE.fullmatch(value)) and sum(char.isdigit() for char in value) >= 5
-
-
-def _masked_name(name: str) -> str:
-    return name[:1] + "*" * (len(name) - 1) if len(name) > 1 else "*"
-
-
-def _masked_phone(phone: str) -> str:
-    """At most three leading and two trailing digits stay, and at least six are hidden: all, if there are fewer than seven."""
-    if "*" in phone:  # masked before: no phone has a star of its own
-        return phone
-    digits = [at for at, char in enumerate(phone) if char.isdigit()]
-    shown = max(0, min(5, len(digits) - 6))
-    keep = set(digits[: min(3, shown)])
-    if shown > 3:
-        keep |= set(digits[3 - shown :])
-    return "".join("*" if char.isdigit() and at not in keep else char for at, char in enumerate(phone))
 
 
 class CarrierKind(StrEnum):
@@ -190,14 +193,15 @@ class Subscription:
     """The right to issue at a network point with one sender address. 电子面单服务
 
     ``origin`` is the frozen text with which the service was opened: the only one that the carrier gets (W10, E7).
-    ``contact`` is for the service only and never printed.
+    ``contact`` is for the service only and never printed. ``reason`` is a code, ``carrier_reason`` the carrier's own words
+    (E1). A *draft* may lack anything and has no ``kind``; nobody has agreed yet.
     """
 
     id: str
     store_id: str
     carrier: str
     carrier_name: str
-    kind: CarrierKind
+    kind: CarrierKind | None
     address_id: str | None
     branch_code: str
     branch_name: str
@@ -207,17 +211,24 @@ class Subscription:
     contact_phone: str
     settlement_account: str
     agreement_version: str
-    agreed_at: datetime
+    agreed_at: datetime | None
     agreed_by: str
     created_at: datetime
     opened_at: datetime | None
     reason: str
     network_application_id: str
+    network: str = "platform"
+    carrier_reason: str = ""
+    accepted: bool = False
 
 
 @dataclass(frozen=True)
 class SubscriptionEvent:
-    """One line of an application's history (E10)."""
+    """One line of an application's history (E10).
+
+    ``actor`` is a user, or "carrier" for what the carrier decided. ``changed`` names the fields of the application that a
+    correction changed.
+    """
 
     seq: int
     at: datetime
@@ -226,6 +237,50 @@ class SubscriptionEvent:
     before: str
     after: str
     reason: str
+    carrier_reason: str = ""
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Numbers left at an open subscription's network point (W4); None: a direct-operated carrier's, which has none (E9)."""
+
+    subscription_id: str
+    carrier: str
+    branch_code: str
+    branch_name: str
+    numbers: int | None
+    low: bool
+
+
+@dataclass(frozen=True)
+class NetworkAccess:
+    """A store's access to the carrier network. ``renewable``: it renews itself when it expires."""
+
+    connected_at: datetime
+    expires_at: datetime | None
+    renewable: bool
+
+
+class Obstacle(StrEnum):
+    """What stands between a subscription and its first label (E11)."""
+
+    NONE = "none"
+    NOT_SUBMITTED = "not_submitted"
+    UNDER_REVIEW = "under_review"
+    REJECTED = "rejected"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+    NO_NUMBERS = "no_numbers"
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """What comes after opening (E11): whether a label can be issued, else why not; numbers left, where that is known."""
+
+    subscription: Subscription
+    obstacle: Obstacle
+    balance: Balance | None
 
 
 class WaybillState(StrEnum):
@@ -236,23 +291,33 @@ class WaybillState(StrEnum):
     REFUSED = "refused"
     ISSUED = "issued"
     PRINTED = "printed"
+    HANDED_OVER = "handed_over"
+    IN_TRANSIT = "in_transit"
+    DELIVERED = "delivered"
     VOID_PENDING = "void_pending"
     CANCELLED = "cancelled"
 
 
-#: The legal steps. From *void pending* back: the carrier had picked the parcel up, so the number lives on.
+UNSETTLED = frozenset({WaybillState.REQUESTED, WaybillState.UNKNOWN})
+#: A label of it can be printed.
+LIVE = frozenset({WaybillState.ISSUED, WaybillState.PRINTED})
+#: The carrier has the parcel: nothing can be changed, cancelled or printed any more.
+OUT = frozenset({WaybillState.HANDED_OVER, WaybillState.IN_TRANSIT, WaybillState.DELIVERED})
+
+#: The legal steps. From *printed* back to *issued*: an update made the label void (W6). From *void pending* on: the carrier
+#: had picked the parcel up, so the number lives on. The carrier's scans may be seen late, so steps may be left out (W5).
 STEPS: dict[WaybillState, frozenset[WaybillState]] = {
     WaybillState.REQUESTED: frozenset({WaybillState.ISSUED, WaybillState.REFUSED, WaybillState.UNKNOWN}),
     WaybillState.UNKNOWN: frozenset({WaybillState.ISSUED, WaybillState.REFUSED, WaybillState.UNKNOWN}),
-    WaybillState.ISSUED: frozenset({WaybillState.PRINTED, WaybillState.VOID_PENDING}),
-    WaybillState.PRINTED: frozenset({WaybillState.VOID_PENDING}),
-    WaybillState.VOID_PENDING: frozenset({WaybillState.CANCELLED, WaybillState.ISSUED, WaybillState.PRINTED}),
+    WaybillState.ISSUED: frozenset({WaybillState.PRINTED, WaybillState.VOID_PENDING}) | OUT,
+    WaybillState.PRINTED: frozenset({WaybillState.ISSUED, WaybillState.VOID_PENDING}) | OUT,
+    WaybillState.HANDED_OVER: frozenset({WaybillState.IN_TRANSIT, WaybillState.DELIVERED}),
+    WaybillState.IN_TRANSIT: frozenset({WaybillState.DELIVERED}),
+    WaybillState.VOID_PENDING: frozenset({WaybillState.CANCELLED}) | OUT,
     WaybillState.REFUSED: frozenset(),
     WaybillState.CANCELLED: frozenset(),
+    WaybillState.DELIVERED: frozenset(),
 }
-
-UNSETTLED = frozenset({WaybillState.REQUESTED, WaybillState.UNKNOWN})
-LIVE = frozenset({WaybillState.ISSUED, WaybillState.PRINTED})
 
 
 class VoidWait(StrEnum):
@@ -277,6 +342,7 @@ class IssueRequest:
     ``subscription_id`` None: the store's only open one of the carrier. ``origin``, if given, must name the subscription's
     province, city and district (E8). ``shown_sender`` is printed (P3, W10), ``recipient`` goes to the carrier and the label.
     ``owner_id`` is the store whose orders these are (a merchant's, when a factory ships); empty: the actor's own.
+    ``piece`` of ``pieces`` where the orders leave in several parcels under one parent number (W7).
     """
 
     carrier: str
@@ -293,6 +359,8 @@ class IssueRequest:
     custom: str = ""
     origin: Party | None = None
     owner_id: str = ""
+    pieces: int = 1
+    piece: int = 1
 
     def checked(self) -> IssueRequest:
         """The request, tidied. Raises Invalid naming every wrong field."""
@@ -335,13 +403,39 @@ class IssueRequest:
                 wrong.append(FieldError(f"items[{at}].count", "must be a whole number from 1 to 1000000"))
         if not isinstance(self.weight_g, int) or not 0 <= self.weight_g <= 1_000_000:
             wrong.append(FieldError("weight_g", "must be 0 to 1000000 g"))
+        if not isinstance(self.pieces, int) or not 1 <= self.pieces <= PIECES_PER_SET:
+            wrong.append(FieldError("pieces", f"must be 1 to {PIECES_PER_SET}"))
+        elif not isinstance(self.piece, int) or not 1 <= self.piece <= self.pieces:
+            wrong.append(FieldError("piece", "must be 1 to the number of pieces"))
         if wrong:
             raise Invalid("the waybill request is wrong", errors=wrong)
+        if parties["recipient"] is self.recipient and parties["shown_sender"] is self.shown_sender:
+            return self
         return replace(self, recipient=parties["recipient"], shown_sender=parties["shown_sender"])
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, for sealing and comparing."""
-        return asdict(self)
+        """All fields, for sealing and comparing; a single parcel's as they were before there were sets."""
+        # dataclasses.asdict takes ten times as long, and every number pays for it.
+        fields: dict[str, Any] = dict(vars(self))
+        for field in ("recipient", "shown_sender", "origin"):
+            fields[field] = fields[field].as_dict() if fields[field] else None
+        fields["items"] = [dict(vars(item)) for item in self.items]
+        if self.pieces == 1:
+            del fields["pieces"], fields["piece"]
+        return fields
+
+    def erased(self) -> IssueRequest:
+        """What stays of the request once the personal data are erased: carrier, orders, package, weight, divisions."""
+        return replace(
+            self,
+            recipient=self.recipient.erased(),
+            shown_sender=self.shown_sender.erased(),
+            origin=self.origin.erased() if self.origin else None,
+            items=(),
+            note="",
+            store_name="",
+            custom="",
+        )
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> IssueRequest:
@@ -359,7 +453,9 @@ class Waybill:
     """A number for one parcel, from the request on. 面单 / 运单
 
     Its parties are masked (D7) unless it came from ``Waybills.clear``. ``number`` is None until it is issued; ``reason``
-    is a code for *refused*, *unknown* and *void pending*. ``void_wait`` says what a void-pending one waits for.
+    is a code for *refused*, *unknown* and *void pending*. ``void_wait`` says what a void-pending one waits for, and
+    ``next_try_at`` when the network is asked again. ``revision`` counts its updates (W6); with each the label is another one.
+    ``piece`` of ``pieces`` leave under ``parent_number`` (W7). ``erased_at``: its personal data are gone.
     """
 
     id: str
@@ -389,11 +485,24 @@ class Waybill:
     issued_at: datetime | None
     printed_at: datetime | None
     cancelled_at: datetime | None
+    parent_number: str = ""
+    piece: int = 1
+    pieces: int = 1
+    revision: int = 0
+    handed_over_at: datetime | None = None
+    delivered_at: datetime | None = None
+    erased_at: datetime | None = None
+    next_try_at: datetime | None = None
 
     @property
     def subject(self) -> str:
-        """The name under which ``printing`` knows it."""
-        return subject_of(self.id)
+        """The name under which ``printing`` knows its label in force."""
+        return subject_of(self.id, self.revision)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The names of all its labels, those made void by an update first."""
+        return tuple(subject_of(self.id, revision) for revision in range(self.revision + 1))
 
     def masked(self) -> Waybill:
         """The same with masked parties."""
@@ -432,7 +541,9 @@ class Filed:
     """A waybill with what only this room needs: the clear request, the lease on asking the network, the print claim.
 
     ``attempts`` fences: who asks the network holds the number that ``attempts`` had when the lease was taken.
-    ``print_no`` counts print claims; ``print_key`` is the caller's, empty when the claim was given back.
+    ``network`` names the carrier network whose number it is.
+    ``print_no`` counts print claims; ``print_key`` is the caller's, empty when the claim was given back; ``print_clear``
+    says whether that label shows its recipient in clear. ``void_tries`` counts how often the network was asked to cancel.
     """
 
     waybill: Waybill
@@ -445,32 +556,61 @@ class Filed:
     print_key: str
     print_wish: PrintWish | None
     print_at: datetime | None
+    print_clear: bool = False
+    void_tries: int = 0
+    network: str = "platform"
+
+
+class UpdateState(StrEnum):
+    """Where an update of a waybill stands (W6)."""
+
+    PENDING = "pending"
+    DONE = "done"
+    GIVEN_BACK = "given_back"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update of recipient, goods or weight that was asked for; it makes the waybill's revision ``revision``. 更新
+
+    ``wanted`` is None once its outcome is known. ``attempts`` fences, as in ``Filed``.
+    """
+
+    id: str
+    waybill_id: str
+    actor: str
+    revision: int
+    state: UpdateState
+    reason: str
+    wanted: IssueRequest | None
+    attempts: int
+    attempt_until: datetime | None
+
+
+@dataclass(frozen=True)
+class VoidLabel:
+    """A label on paper, or perhaps, that an update made void: to be destroyed (W6). 作废面单"""
+
+    waybill_id: str
+    number: str
+    revision: int
+    label_id: str
+    label_state: str
+    voided_at: datetime
 
 
 SUBJECT_PREFIX = "waybill:"
 
 
-def subject_of(waybill_id: str) -> str:
-    """``printing``'s subject of a waybill."""
-    return SUBJECT_PREFIX + waybill_id
+def subject_of(waybill_id: str, revision: int = 0) -> str:
+    """``printing``'s subject of a waybill's label: after each update it is another one (W6)."""
+    return f"{SUBJECT_PREFIX}{waybill_id}:{revision}" if revision else SUBJECT_PREFIX + waybill_id
 
 
-#: Public number formats of the carriers, newest table (reference/platform-waybill-api.md, 3.1, column A).
-NUMBER_FORMATS: dict[str, str] = {
-    "SF": r"SF[0-9A-Z]\d{12}",
-    "STO": r"(77|43)\d{12,15}",
-    "YTO": r"YT\d{13}",
-    "ZTO": r"7[3-68]\d{12}",
-    "YUNDA": r"[34]\d{14}|5\d{12}",
-    "JTSD": r"JT\d{13}",
-    "EMS": r"[981]\d{12}|P[A-Z]\d{11}",
-    "JD": r"JD[A-Z0-9]{2}\d{11}",
-    "DBKD": r"DPK\d{12}",
-    "CNSD": r"621\d{12}",
-}
-
-
-def looks_like(carrier: str, number: str) -> bool:
-    """Whether ``number`` has ``carrier``'s public format (W9); True for a carrier without a known one."""
-    pattern = NUMBER_FORMATS.get(carrier)
-    return pattern is None or re.fullmatch(pattern, number) is not None
+def read_subject(subject: str | None) -> tuple[str, int] | None:
+    """The waybill and the revision that a subject names, or None if it is no waybill's."""
+    if subject is None or not subject.startswith(SUBJECT_PREFIX):
+        return None
+    id, _, revision = subject.removeprefix(SUBJECT_PREFIX).partition(":")
+    return id, int(revision or 0)

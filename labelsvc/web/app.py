@@ -14,7 +14,7 @@ from werkzeug.routing import BaseConverter
 import labelsvc
 from labelsvc.errors import Invalid
 from labelsvc.settings import Settings
-from labelsvc.web import api, gate, pages, problems, session
+from labelsvc.web import api, gate, metrics, pages, problems, session
 from labelsvc.web.api.shape import Patience
 from labelsvc.web.rooms import Rooms, install
 
@@ -96,4 +96,5 @@ def create_app(rooms: Rooms, settings: Settings) -> APIFlask:
     problems.install(app)
     api.install(app)
     pages.install(app)
+    metrics.install(app)
     return app

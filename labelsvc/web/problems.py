@@ -28,8 +28,11 @@ _HTTP: dict[int, tuple[str, str]] = {
     400: ("request.malformed", "the request can't be read; a body must be valid JSON in UTF-8"),
     404: ("route.unknown", "there is no such address"),
     405: ("method.refused", "this address doesn't know the method"),
-    413: ("body.too_large", "the body is larger than 2 MiB"),
-    415: ("media_type.refused", "the body's Content-Type must be application/json"),
+    413: ("body.too_large", "the body is larger than this address takes: 2 MiB, more only for files"),
+    415: (
+        "media_type.refused",
+        "the body's Content-Type must be application/json, for files multipart/form-data",
+    ),
 }
 
 

@@ -10,9 +10,9 @@ from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
 from labelsvc.labels import StandardTemplates
 from labelsvc.printing import Printers, PrintJobs, Profiles
-from labelsvc.security import Accounts
+from labelsvc.security import Accounts, Audit
 from labelsvc.settings import Settings
-from labelsvc.waybills import Divisions, SenderAddresses, Subscriptions, Waybills
+from labelsvc.waybills import Batches, Divisions, Preferences, SenderAddresses, Subscriptions, Waybills
 
 
 class Rooms(Protocol):
@@ -42,6 +42,12 @@ class Rooms(Protocol):
     def bindings(self) -> Bindings: ...
     @property
     def orders(self) -> Orders: ...
+    @property
+    def batches(self) -> Batches: ...
+    @property
+    def preferences(self) -> Preferences: ...
+    @property
+    def audit(self) -> Audit: ...
 
 
 def install(app: Flask, assembled: Rooms) -> None:

@@ -19,8 +19,8 @@ from labelsvc.security import Actor, Issued
 from labelsvc.web.gate import SAFE
 from labelsvc.web.rooms import rooms
 
-#: Served to anybody: whether we live, the API's description, the pages' looks, and the way in.
-PUBLIC = frozenset({"api.health", "openapi.spec", "static", "sign_in.show", "sign_in.enter"})
+#: Served to anybody: whether we live, the API's description, the pages' looks, and the way in. The metrics ask themselves.
+PUBLIC = frozenset({"api.health", "openapi.spec", "static", "sign_in.show", "sign_in.enter", "metrics.read"})
 CSRF_HEADER = "X-CSRF-Token"
 
 
@@ -32,12 +32,17 @@ def install(app: Flask) -> None:
         if request.endpoint is None or request.endpoint in PUBLIC:
             return None  # no endpoint: no such route, or not with this method; the answer says so to anybody
         try:
-            g.actor = _from_token() or _from_cookie()
+            enter()
         except Unauthenticated:
             if request.path.startswith("/api/") or request.method not in SAFE:
                 raise
             return redirect(url_for("sign_in.show"), 303)
         return None
+
+
+def enter() -> None:
+    """Find out who is asking. Raises Unauthenticated."""
+    g.actor = _from_token() or _from_cookie()
 
 
 def actor() -> Actor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound
-from labelsvc.security import RIGHTS, Actor, Role
+from labelsvc.security import RIGHTS, Actor, Audit, Role
 from labelsvc.waybills import Divisions, Party, SenderAddresses
 
 PARTY = Party("周掌柜", "13911112222", "浙江省", "杭州市", "西湖区", "文三路 1 号")
@@ -53,7 +55,30 @@ def test_edit(addresses: SenderAddresses, merchant: Actor):
     edited = addresses.edit(
         merchant, made.id, replace(PARTY, city="宁波市", district="鄞州区", name="钱掌柜")
     )
-    assert (edited.party.city, edited.party.name, edited.is_default) == ("宁波市", "钱掌柜", True)
+    assert (edited.party.city, edited.party.name, edited.is_default) == ("宁波市", "钱**", True)
+    assert addresses.clear(merchant, made.id).party.name == "钱掌柜"
+
+
+def test_masked_until_looked_at(database: Database, addresses: SenderAddresses, merchant: Actor):
+    """R1: a store sees its own addresses masked; in clear only with the right, and the look is in the trail."""
+    made = addresses.create(merchant, PARTY)
+    masked = PARTY.masked_for_label()
+    assert masked.name != PARTY.name and masked.phone != PARTY.phone
+    for shown in (
+        made,
+        addresses.get(merchant, made.id),
+        addresses.default(merchant),
+        *addresses.list(merchant),
+    ):
+        assert shown.party == masked
+    assert Audit(database).list(merchant) == []
+    assert addresses.clear(merchant, made.id, "寄错了").party == PARTY
+    (line,) = Audit(database).list(merchant)
+    assert (line.action, line.subject, line.reason) == ("address.clear", f"address:{made.id}", "寄错了")
+    clerk = replace(merchant, rights=RIGHTS[Role.CLERK])
+    with pytest.raises(Forbidden):
+        addresses.clear(clerk, made.id)
+    assert addresses.default_party(merchant.store_id) == PARTY
 
 
 def test_other_stores_see_nothing(addresses: SenderAddresses, merchant: Actor, factory: Actor):
@@ -108,21 +133,17 @@ def test_limit_is_a_constraint(addresses: SenderAddresses, database: Database, m
     """E4: the database itself refuses a slot beyond 100, a slot used twice, and a second default."""
     made = addresses.create(merchant, PARTY)
     addresses.create(merchant, PARTY)
-    raw = sqlite3.connect(database.path)
     for change in ("slot = 101", "slot = 2", "slot = 0"):
-        with pytest.raises(sqlite3.IntegrityError):
-            raw.execute(f"UPDATE sender_addresses SET {change} WHERE id = ?", (made.id,))
-    with pytest.raises(sqlite3.IntegrityError):
-        raw.execute("UPDATE sender_addresses SET default_of = ?", (merchant.store_id,))
-    raw.close()
+        with pytest.raises(IntegrityError), database.transaction() as connection:
+            connection.execute(text(f"UPDATE sender_addresses SET {change} WHERE id = :id"), {"id": made.id})
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(text("UPDATE sender_addresses SET default_of = store_id"))
 
 
 def test_sealed(addresses: SenderAddresses, database: Database, merchant: Actor):
     """Names, phones and addresses don't stand readable in the database file."""
     addresses.create(merchant, PARTY)
-    content = database.path.read_bytes()
-    wal = database.path.with_name(database.path.name + "-wal")
-    content += wal.read_bytes() if wal.exists() else b""
+    content = stored_bytes(database)
     for secret in (PARTY.name, PARTY.phone, PARTY.detail, PARTY.city):
         assert secret.encode() not in content
 

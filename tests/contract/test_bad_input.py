@@ -30,6 +30,29 @@ def owner(house):
     return caller
 
 
+PARCEL = {
+    "carrier": "ZTO",
+    "orders": ["A-1"],
+    "recipient": RECIPIENT,
+    "shown_sender": SENDER,
+    "items": [{"name": "龙井茶", "count": 2}],
+    "weight_g": 500,
+    "package": "1",
+    "note": "",
+    "store_name": "",
+    "custom": "",
+}
+APPLICATION = {
+    "carrier": "ZTO",
+    "address_id": IDENT,
+    "branch_code": "B1",
+    "contact_name": "张三",
+    "contact_phone": "13912345678",
+    "agreement_version": "1",
+    "accepted": True,
+    "settlement_account": "88",
+}
+
 BODIES = {
     "/printers": {
         "name": "打包台 1",
@@ -90,6 +113,23 @@ BODIES = {
     "/waybills/ZT00000000001/pdf": {"reason": "卡纸"},
     f"/labels/{IDENT}/resolve": {"came_out": True},
     f"/labels/{IDENT}/reprint": {"reason": "卡纸", "printer": "browser"},
+    "/batches": {"requests": [PARCEL]},
+    "/waybills/sets": {**PARCEL, "pieces": 3},
+    "/waybills/hand-over": {"waybills": ["ZT00000000001"]},
+    "/waybills/find": {"phone": "13912345678", "name": "欧阳春晓"},
+    "/waybills/ZT00000000001/update": {
+        "recipient": RECIPIENT,
+        "items": [{"name": "龙井茶", "count": 2}],
+        "weight_g": 5,
+    },
+    "/waybills/ZT00000000001/destroyed": {"revision": 1},
+    "/waybills/ZT00000000001/hold": {"reason": "缺货"},
+    "/orders/find": {"phone": "13912345678", "name": "欧阳春晓"},
+    "/subscriptions/drafts": APPLICATION,
+    f"/subscriptions/{IDENT}/correct": APPLICATION,
+    "/subscriptions/access/token": {"access_token": "abc"},
+    "/subscriptions/access/code": {"code": "abc"},
+    "/reconciliations": {"since": "2026-11-23T00:00:00Z", "fix": False},
 }
 REQUIRED = {
     "/printers": ["name", "uri", "profile"],
@@ -130,7 +170,21 @@ REQUIRED = {
     "/waybills/ZT00000000001/reprint": ["printer", "reason"],
     f"/labels/{IDENT}/resolve": ["came_out"],
     f"/labels/{IDENT}/reprint": ["reason"],
+    "/batches": [
+        "requests",
+        *(f"requests[0].{name}" for name in ("carrier", "orders", "recipient", "shown_sender", "items")),
+        "requests[0].recipient.phone",
+    ],
+    "/waybills/sets": ["carrier", "orders", "recipient", "pieces"],
+    "/waybills/hand-over": ["waybills"],
+    "/waybills/ZT00000000001/destroyed": ["revision"],
+    "/waybills/ZT00000000001/hold": ["reason"],
+    f"/subscriptions/{IDENT}/correct": ["carrier", "address_id", "branch_code", "contact_name", "accepted"],
+    "/subscriptions/access/token": ["access_token"],
+    "/subscriptions/access/code": ["code"],
 }
+#: Calls whose fields may all be left out.
+OPTIONAL = ("/cancel", "/pdf", "/drafts", "/reconciliations")
 
 
 def _leaves(value, path=""):
@@ -184,6 +238,10 @@ def _rows(house):
             for table in metadata.sorted_tables
             if table.name != "credentials"
         }
+
+
+#: A bulk call's parcels: the door asks for types alone, what they hold is told parcel by parcel.
+BULK = {"requests": [{"key": "k", **PARCEL}]}
 
 
 @pytest.fixture(autouse=True)
@@ -240,9 +298,9 @@ def test_an_unknown_field_is_named(owner, path):
 )  # fmt: skip
 def test_a_broken_body_is_refused(owner, path, body):
     """What isn't a JSON object never reaches a room."""
-    answer = owner.post(path, body, key="bad")
-    if path.endswith(("/cancel", "/pdf")) and body == b"":
+    if path.endswith(OPTIONAL) and body == b"":
         return  # every field of theirs is optional
+    answer = owner.post(path, body, key="bad")
     assert_problem(answer, {400, 422})
 
 
@@ -265,7 +323,16 @@ def test_a_body_of_another_media_type_is_refused(owner, kind):
 
 @pytest.mark.parametrize("key", [None, "", " ", "a" * 201, "钥匙", "a\x01b"])
 @pytest.mark.parametrize(
-    "path", ["/jobs", "/waybills", "/waybills/ZT00000000001/print", f"/orders/{IDENT}/waybill"]
+    "path",
+    [
+        "/jobs",
+        "/waybills",
+        "/waybills/sets",
+        "/batches",
+        "/waybills/ZT00000000001/print",
+        "/waybills/ZT00000000001/update",
+        f"/orders/{IDENT}/waybill",
+    ],
 )
 def test_calls_that_print_or_issue_need_a_key(owner, path, key):
     """Missing, empty, too long, not ASCII: the header is named."""
@@ -273,6 +340,42 @@ def test_calls_that_print_or_issue_need_a_key(owner, path, key):
     answer = owner.post(path, BODIES[path], headers=headers)
     assert_problem(answer, 422)
     assert "Idempotency-Key" in fields(answer)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [(field, wrong) for field, value in _leaves(BULK) for wrong in (7.5, "x" if isinstance(value, int | list | dict) else 7, None)],
+)  # fmt: skip
+def test_a_field_of_another_type_in_a_bulk_call_is_named(owner, field, wrong):
+    """A call that isn't a list of parcels is refused as a whole."""
+    answer = owner.post("/waybills/bulk", _changed(BULK, field, wrong))
+    assert_problem(answer, 422)
+    assert _named(answer, field), (field, answer.json)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        (field, wrong)
+        for field, value in _leaves(BULK["requests"][0])
+        if isinstance(value, str) and value
+        for wrong in (MEGABYTE, "a\x00b", "a\x1bb", "\u202eabc")
+    ],
+)
+def test_a_wrong_parcel_in_a_bulk_call_is_told_by_its_result(owner, field, wrong):
+    """W3: what a field holds is that parcel's fault alone; the value isn't repeated."""
+    body = {"requests": [_changed(BULK["requests"][0], field, wrong)]}
+    answer = owner.post("/waybills/bulk", body)
+    assert answer.status_code == 200, answer.json
+    problem = answer.json["results"][0]["problem"]
+    assert field in [fault["field"] for fault in problem["errors"]], problem
+    assert wrong[:20] not in answer.get_data(as_text=True)
+
+
+def test_a_preference_of_another_type_is_named(owner):
+    """PUT is as strict as POST."""
+    for body in ({}, {"clear_labels": "yes"}, {"clear_labels": True, "colour": 1}):
+        assert_problem(owner("PUT", "/preferences", body), 422)
 
 
 def test_an_unknown_printer_is_named(owner):
@@ -345,7 +448,18 @@ def test_a_wrong_printer_address_is_named(owner, uri):
         ("/jobs?colour=blue", "colour"),
         (f"/jobs/{IDENT}?wait_s=31", "wait_s"),
         (f"/jobs/{IDENT}?wait_s=nan", "wait_s"),
-        ("/orders?clear=perhaps", "clear"),
+        ("/orders?clear=true", "clear"),
+        ("/addresses?clear=true", "clear"),
+        ("/waybills?clear=true", "clear"),
+        (f"/orders/{IDENT}?clear=perhaps", "clear"),
+        (f"/orders/{IDENT}?clear=true&reason=a%00b", "reason"),
+        (f"/batches/{IDENT}/results?after=-1", "after"),
+        (f"/batches/{IDENT}/results?limit=501", "limit"),
+        ("/audit?limit=501", "limit"),
+        ("/audit?after=x", "after"),
+        ("/audit?after=99999999999999999999", "after"),
+        ("/numbers/check?carrier=ZTO", "number"),
+        ("/numbers/guess?number=%1b", "number"),
         ("/network-points?carrier=ZTO", "address"),
     ],
 )

@@ -13,7 +13,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from support.networks import networks_of
 from support.programs import MockCarrier, mock_carrier
+from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Forbidden, Invalid, KeyReused, NotFound, Refused, Unavailable
@@ -35,6 +37,7 @@ from labelsvc.waybills import (
     WaybillState,
     looks_like,
 )
+from labelsvc.waybills.carriers import GetRequest, ParcelRequest
 
 ORIGIN = Party("仓库发货部", "0571-88880000", "浙江省", "杭州市", "西湖区", "文三路 1 号")
 SHOWN = Party("云上小店", "13911112222", "浙江省", "杭州市", "余杭区", "仓前街道 9 号")
@@ -93,10 +96,12 @@ class House:
 
 
 def build(database: Database, url: str, actor: Actor, timeout_s: float = _TIMEOUT_S):
-    network = PlatformNetwork(url, CLIENT_ID, CLIENT_SECRET, timeout_s=timeout_s)
+    # One try a call: what the adapter mends by itself would never reach the room.
+    network = PlatformNetwork(url, CLIENT_ID, CLIENT_SECRET, timeout_s=timeout_s, tries=1)
     printers = Printers(database, Profiles())
     jobs = PrintJobs(database, printers, StandardTemplates())
-    return network, printers, jobs, Waybills(database, network, jobs, printers, timeout_s=timeout_s)
+    networks = networks_of(database, network)
+    return network, printers, jobs, Waybills(database, networks, jobs, printers, DIVISIONS, timeout_s)
 
 
 def open_service(
@@ -118,7 +123,7 @@ def house(
     timed = Database(str(database.url), sealer=sealer, clock=clock)
     network, printers, jobs, waybills = build(timed, mock.url, factory)
     addresses = SenderAddresses(timed, DIVISIONS)
-    subscriptions = Subscriptions(timed, network)
+    subscriptions = Subscriptions(timed, networks_of(timed, network))
     subscriptions.connect(factory, f"shop-{factory.store_id}")
     opened = open_service(subscriptions, addresses, factory)
     (tmp_path / "out").mkdir()
@@ -286,8 +291,11 @@ def test_late_second_number_is_cancelled(house: House, mock: MockCarrier):
     id = caught.value.facts["waybill_id"]
     # A duplicate on its way: the identical request reaches the network once more behind our back.
     network = PlatformNetwork(mock.url, CLIENT_ID, CLIENT_SECRET)
-    found = house.waybills._filed(id)
-    house.waybills._get(found, f"shop-{house.actor.store_id}")
+    found = house.waybills._register.filed(id)
+    parcel = ParcelRequest(
+        id, request.orders, request.channel, request.recipient, request.items, request.weight_g
+    )
+    network.get(f"shop-{house.actor.store_id}", GetRequest("ZTO", found.waybill.origin, (parcel,)))
     both = mock.live(request.orders[0])
     assert len(both) == 2
     assert house.waybills.settle() == 1
@@ -313,10 +321,10 @@ def test_slow_network(house: House, mock: MockCarrier):
 _CHILD = """
 import runpy, sys
 from pathlib import Path
-test, url, path, keys, store, number = sys.argv[1:]
+test, url, address, keys, store, number = sys.argv[1:]
 sys.path.insert(0, str(Path(test).parents[1]))
 here = runpy.run_path(test)
-database = here["Database"](f"sqlite:///{path}", sealer=here["Sealer"].from_file(Path(keys)))
+database = here["Database"](address, sealer=here["Sealer"].from_file(Path(keys)))
 actor = here["Actor"].operator(store)
 waybills = here["build"](database, url, actor, timeout_s=20)[3]
 waybills.issue(actor, here["order"](orders=(number,)), "k1")
@@ -339,7 +347,7 @@ def test_killed_process(house: House, mock: MockCarrier, tmp_path: Path, mode: s
             _CHILD,
             __file__,
             mock.url,
-            str(house.database.path),
+            house.database.url.render_as_string(hide_password=False),
             str(tmp_path / "sealing.key"),
             house.actor.store_id,
             request.orders[0],
@@ -494,7 +502,7 @@ def test_sealed(house: House):
     """Requests, answers and print data don't stand readable in the database files."""
     waybill = house.waybills.issue(house.actor, order(note="轻拿轻放给老王"), "k1")
     house.waybills.print(house.actor, waybill.id, "bench", "p1")
-    content = b"".join(path.read_bytes() for path in house.database.path.parent.glob("labelsvc.db*"))
+    content = stored_bytes(house.database)
     for secret in (RECIPIENT.name, RECIPIENT.phone, RECIPIENT.detail, SHOWN.name, ORIGIN.phone, "老王"):
         assert secret.encode() not in content
     assert waybill.number.encode() in content  # the search itself works
@@ -515,7 +523,7 @@ def test_print_once(house: House):
     assert (caught.value.code, caught.value.facts["job_id"]) == ("waybill.already_printed", job.id)
     with pytest.raises(KeyReused):
         house.waybills.print(house.actor, waybill.id, "browser", "p1")
-    data = house.waybills._filed(waybill.id).print_data
+    data = house.waybills._register.filed(waybill.id).print_data
     assert data["recipient"]["name"] == RECIPIENT.name
     assert data["recipient"]["mobile"] == RECIPIENT.phone
     assert data["sender"]["name"] == SHOWN.name
@@ -541,8 +549,8 @@ def test_labels_tell_the_number(house: House, template: str):
     for shown in (
         waybill.number,
         waybill.route_code,
-        RECIPIENT.name,
-        RECIPIENT.phone,
+        RECIPIENT.masked_for_label().name,
+        RECIPIENT.masked_for_label().phone,
         SHOWN.name,
         SHOWN.phone,
     ):
@@ -748,7 +756,7 @@ def test_cancel_stopped_after_its_intent(house: House, mock: MockCarrier, monkey
 
 
 def test_cancel_picked_up(house: House, mock: MockCarrier):
-    """W5: a number that was handed over can't be cancelled; it lives on and its label may be printed."""
+    """W5: a number that was handed over can't be cancelled; it lives on as handed over."""
     waybill = house.waybills.issue(house.actor, order(), "k1")
     network = PlatformNetwork(mock.url, CLIENT_ID, CLIENT_SECRET)
     network._call(
@@ -760,8 +768,7 @@ def test_cancel_picked_up(house: House, mock: MockCarrier):
     with pytest.raises(Refused) as caught:
         house.waybills.cancel(house.actor, waybill.id)
     assert caught.value.code == "waybill.picked_up"
-    assert house.waybills.get(house.actor, waybill.id).state is WaybillState.ISSUED
-    assert house.waybills.print(house.actor, waybill.id, "bench", "p1").labels
+    assert house.waybills.get(house.actor, waybill.id).state is WaybillState.HANDED_OVER
 
 
 def test_cancel_unknown(house: House, mock: MockCarrier):

@@ -90,6 +90,15 @@ def seeded(house):
         },
     ).json
     waybill = caller.post(f"/orders/{order['id']}/waybill", {"carrier": "ZTO"}, key="seed").json
+    parcel = {
+        "carrier": "ZTO",
+        "orders": ["S-2"],
+        "recipient": RECIPIENT,
+        "shown_sender": SENDER,
+        "items": [{"name": "茶", "count": 1}],
+    }
+    batch = caller.post("/batches", {"requests": [parcel]}, key="seed").json
+    house.rooms.batches.work()
     document = {"template": "waybill-76x130", "data": label_data()}
     job = caller.post("/jobs", {"printer": "browser", "documents": [document]}, key="seed").json
     ids = {
@@ -100,6 +109,7 @@ def seeded(house):
         "waybill": waybill["id"],
         "job_id": job["id"],
         "label_id": job["labels"][0]["id"],
+        "batch_id": batch["id"],
     }
     return caller, ids
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from support.networks import networks_of
 from support.programs import MockCarrier, mock_carrier
+from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, BindingState, NewOrder, Order, OrderLine, Orders, OrderState
@@ -21,6 +23,7 @@ from labelsvc.waybills import (
     Divisions,
     Party,
     PlatformNetwork,
+    Preferences,
     SenderAddresses,
     Subscriptions,
     Waybills,
@@ -60,8 +63,8 @@ def house(
     printers = Printers(database, Profiles())
     jobs = PrintJobs(database, printers, StandardTemplates())
     addresses = SenderAddresses(database, Divisions())
-    subscriptions = Subscriptions(database, network)
-    waybills = Waybills(database, network, jobs, printers, timeout_s=5)
+    subscriptions = Subscriptions(database, networks_of(database, network))
+    waybills = Waybills(database, networks_of(database, network), jobs, printers, Divisions(), timeout_s=5)
     for actor, party in ((merchant, SHOP), (factory, FACTORY)):
         address = addresses.create(actor, party)
         subscriptions.connect(actor, f"shop-{actor.store_id}")
@@ -144,11 +147,16 @@ def test_create_twice(house: House, merchant: Actor, factory: Actor):
 
 def test_shown_sender(house: House, merchant: Actor):
     """P3: without a sender of its own an order shows the store's default address."""
-    assert house.orders.create(merchant, NewOrder("A-1", RECIPIENT, LINES)).shown_sender == SHOP
+
+    def sender_of(new: NewOrder) -> Party:
+        return house.orders.clear(merchant, house.orders.create(merchant, new).id).shown_sender
+
+    assert sender_of(NewOrder("A-1", RECIPIENT, LINES)) == SHOP
     own = replace(SHOP, name="别的名字")
-    assert house.orders.create(merchant, NewOrder("A-2", RECIPIENT, LINES, own)).shown_sender == own
+    assert sender_of(NewOrder("A-2", RECIPIENT, LINES, own)) == own
 
 
+@pytest.mark.usefixtures("sqlite_database")
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -204,11 +212,14 @@ def test_factory_sees_masked(house: House, merchant: Actor, factory: Actor):
 
 
 def test_merchant_sees_by_right(house: House, merchant: Actor):
-    """R1, D7: the merchant sees its order in clear only with the right."""
+    """R1, D7: the merchant sees its order masked, and in clear only by asking for it with the right."""
     made = house.orders.create(merchant, NewOrder("A-1", RECIPIENT, LINES))
-    assert (made.recipient, made.clear) == (RECIPIENT, True)
+    assert (made.recipient, made.clear) == (RECIPIENT.masked(), False)
+    shown = house.orders.clear(merchant, made.id)
+    assert (shown.recipient, shown.clear) == (RECIPIENT, True)
     clerk = replace(merchant, rights=merchant.rights - {Right.SEE_CLEAR_DATA})
-    assert house.orders.get(clerk, made.id).recipient == RECIPIENT.masked()
+    with pytest.raises(Forbidden):
+        house.orders.clear(clerk, made.id)
     finance = replace(merchant, rights=RIGHTS[Role.FINANCE])
     with pytest.raises(Forbidden):
         house.orders.create(finance, NewOrder("A-2", RECIPIENT, LINES))
@@ -233,9 +244,25 @@ def test_factory_issues(house: House, mock: MockCarrier, merchant: Actor, factor
     _, label = house.waybills.open_pdf(factory, waybill.id, "p1")
     page = pypdfium2.PdfDocument(house.jobs.open_pdf(factory, label.id))[0]
     text = page.get_textpage().get_text_bounded()
-    assert SHOP.name in text and SHOP.phone in text and RECIPIENT.name in text
+    masked = RECIPIENT.masked_for_label()
+    assert SHOP.name in text and SHOP.phone in text and masked.name in text and masked.phone in text
+    assert RECIPIENT.name not in text and RECIPIENT.phone not in text and "1204" not in text
     assert FACTORY.phone not in text and FACTORY.name not in text
     assert "青瓷杯 300ml" in text
+
+
+def test_the_merchant_decides_what_its_labels_show(house: House, merchant: Actor, factory: Actor):
+    """The merchant's switch, not the factory's, puts the recipient in clear on the label that the factory prints."""
+    order = assigned(house, merchant, factory)
+    pypdfium2 = pytest.importorskip("pypdfium2")
+    preferences = Preferences(house.database)
+    preferences.set(merchant, clear_labels=True)
+    preferences.set(factory, clear_labels=False)
+    waybill = house.orders.issue_waybill(factory, order.id, "ZTO", "k1")
+    _, label = house.waybills.open_pdf(factory, waybill.id, "p1")
+    page = pypdfium2.PdfDocument(house.jobs.open_pdf(factory, label.id))[0]
+    text = page.get_textpage().get_text_bounded()
+    assert RECIPIENT.name in text and RECIPIENT.phone in text and "1204" in text
 
 
 def test_assigned_after_waybill(house: House, merchant: Actor, factory: Actor):
@@ -275,9 +302,7 @@ def test_hold(house: House, merchant: Actor, factory: Actor):
 def test_held_meanwhile(house: House, merchant: Actor, monkeypatch: pytest.MonkeyPatch, moment: str):
     """P10: a hold that comes while a waybill is being issued holds the waybill that comes of it."""
     made = house.orders.create(merchant, NewOrder("A-1", RECIPIENT, LINES))
-    room, verb = (
-        (house.waybills, "issue") if moment == "before it is filed" else (house.waybills._network, "get")
-    )
+    room, verb = (house.waybills, "issue") if moment == "before it is filed" else (PlatformNetwork, "get")
     real = getattr(room, verb)
 
     def held_first(*given):
@@ -314,7 +339,7 @@ def test_list_pages(house: House, merchant: Actor):
 def test_sealed(house: House, merchant: Actor):
     """An order's parties and note don't stand readable in the database files."""
     house.orders.create(merchant, NewOrder("A-1", RECIPIENT, LINES, note="送给老王"))
-    content = b"".join(path.read_bytes() for path in house.database.path.parent.glob("labelsvc.db*"))
+    content = stored_bytes(house.database)
     for secret in (RECIPIENT.name, RECIPIENT.phone, RECIPIENT.detail, SHOP.phone, "老王"):
         assert secret.encode() not in content
     assert b"A-1" in content

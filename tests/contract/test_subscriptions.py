@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from support.networks import networks_of
 from support.programs import MockCarrier, mock_carrier
+from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Invalid, NotFound, Refused, Unavailable
@@ -57,7 +60,7 @@ def setting(request: pytest.FixtureRequest) -> str:
 
 
 def _subscriptions(database: Database, network: PlatformNetwork, actor: Actor, setting: str = "address"):
-    made = Subscriptions(database, network, setting)
+    made = Subscriptions(database, networks_of(database, network), setting, timeout_s=3)
     made.connect(actor, f"shop-{actor.store_id}")
     return made
 
@@ -77,7 +80,7 @@ def test_open(database, network, addresses, merchant):
     opened = subscriptions.apply(merchant, _application(subscriptions, merchant, address.id))
     assert opened.state is SubscriptionState.OPEN
     assert (opened.kind, opened.carrier_name) == (CarrierKind.FRANCHISE, "中通快递")
-    assert opened.origin == address.party
+    assert opened.origin == PARTY
     assert opened.agreed_by == merchant.user_id
     assert subscriptions.balance(merchant, opened.id) > 0
     assert [event.after for event in subscriptions.history(merchant, opened.id)] == ["under_review", "open"]
@@ -196,15 +199,18 @@ def test_occupation_is_a_constraint(database, network, addresses, merchant, sett
         subscriptions.apply(merchant, _application(subscriptions, merchant, address.id))
         for address in (one, two)
     )
-    raw = sqlite3.connect(database.path)
-    occupied = dict(raw.execute("SELECT id, occupies FROM subscriptions"))
+    with database.reading() as connection:
+        occupied = dict(connection.execute(text("SELECT id, occupies FROM subscriptions")).all())
     assert occupied[first.id] == (f"{one.id}:ZTO" if setting == "carrier" else one.id)
-    with pytest.raises(sqlite3.IntegrityError):
-        raw.execute("UPDATE subscriptions SET occupies = ? WHERE id = ?", (occupied[first.id], second.id))
-    raw.rollback()
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(
+            text("UPDATE subscriptions SET occupies = :first WHERE id = :second"),
+            {"first": occupied[first.id], "second": second.id},
+        )
     subscriptions.close(merchant, first.id)
-    assert dict(raw.execute("SELECT id, occupies FROM subscriptions"))[first.id] is None
-    raw.close()
+    with database.reading() as connection:
+        occupied = dict(connection.execute(text("SELECT id, occupies FROM subscriptions")).all())
+    assert occupied[first.id] is None
 
 
 def test_setting_changed_later(database, network, addresses, merchant):
@@ -212,7 +218,7 @@ def test_setting_changed_later(database, network, addresses, merchant):
     address = addresses.create(merchant, PARTY)
     loose = _subscriptions(database, network, merchant, "carrier")
     loose.apply(merchant, _application(loose, merchant, address.id))
-    strict = Subscriptions(database, network, "address")
+    strict = Subscriptions(database, networks_of(database, network), "address")
     with pytest.raises(Conflict):
         strict.apply(merchant, _application(strict, merchant, address.id, "YTO"))
 
@@ -230,7 +236,7 @@ def test_used_address_is_frozen(database, network, addresses, merchant):
             forbidden()
         assert caught.value.code == "address.in_use"
     addresses.edit(merchant, address.id, replace(PARTY, detail="文三路 9 号"))
-    assert addresses.get(merchant, address.id).party.detail == "文三路 9 号"
+    assert addresses.clear(merchant, address.id).party.detail == "文三路 9 号"
     assert subscriptions.get(merchant, opened.id).origin.detail == "文三路 1 号"
     subscriptions.close(merchant, opened.id)
     addresses.delete(merchant, address.id)
@@ -269,7 +275,7 @@ def test_rejected(database, network, mock, addresses, merchant):
 def test_without_network(database, addresses, merchant):
     """A network that isn't there is Unavailable; a store without a token is told to connect."""
     nowhere = PlatformNetwork("http://127.0.0.1:9/api/router", "x", "y", timeout_s=1)
-    subscriptions = Subscriptions(database, nowhere)
+    subscriptions = Subscriptions(database, networks_of(database, nowhere))
     with pytest.raises(Refused) as refused:
         subscriptions.carriers(merchant)
     assert refused.value.code == "network.not_connected"
@@ -297,6 +303,6 @@ def test_sealed(database, network, addresses, merchant):
     address = addresses.create(merchant, PARTY)
     application = _application(subscriptions, merchant, address.id, "SF", settlement_account="ACC-998877")
     subscriptions.apply(merchant, application)
-    content = b"".join(path.read_bytes() for path in database.path.parent.glob("labelsvc.db*"))
+    content = stored_bytes(database)
     for secret in ("王经理", "88889999", "ACC-998877", f"shop-{merchant.store_id}", PARTY.detail):
         assert secret.encode() not in content

@@ -13,12 +13,14 @@ from random import Random
 from typing import Any
 
 import pytest
+import urllib3
 from faults.trial import QUICK, Launcher, Running
 from support import traces
 from support.daemon import CARRIER, PRINTER, Answered, Api, prepare
 from support.programs import mock_carrier, virtual_printer
 
 from labelsvc.daemon import assemble
+from labelsvc.db import Database
 from labelsvc.demo import RECIPIENTS, SENDER
 from labelsvc.security import Actor, Role, Sealer, StoreKind
 from labelsvc.settings import load
@@ -75,7 +77,7 @@ def _trade(api: Api, merchant: Api) -> None:
         if number == 0:
             reprint = {"printer": PRINTER, "reason": "标签损坏"}
             api.wait_for_job(api.post(f"{path}/reprint", reprint, key="reprint")["id"])
-            api.get(f"{path}?clear=true")
+            assert api.get(f"{path}?clear=true")["recipient"]["name"] == recipient.name
         if number == 1:
             opening = api.post(f"{path}/pdf", {"reason": "打印机故障"}, key="pdf")
             status, pdf = api.raw("POST", f"/labels/{opening['label']['id']}/pdf", {})
@@ -87,7 +89,8 @@ def _trade(api: Api, merchant: Api) -> None:
         "recipient": _party(RECIPIENTS[0]),
         "lines": [{"name": "茶", "quantity": 1}],
     }
-    merchant.post("/orders", {**order, "shown_sender": _party(SENDER)})
+    made = merchant.post("/orders", {**order, "shown_sender": _party(SENDER)})
+    assert merchant.get(f"/orders/{made['id']}?clear=true")["recipient"]["phone"] == RECIPIENTS[0].phone
     wrong = {
         "carrier": CARRIER,
         "orders": ["P-wrong"],
@@ -120,10 +123,20 @@ def _merchant_token(settings: dict[str, Any]) -> str:
 
 
 def _kept(folder: Path, state: Path) -> dict[str, bytes]:
-    """Everything that the daemon keeps or says: its files, an SQL dump, its log and standard output."""
+    """Everything that the daemon keeps or says: its files, an SQL dump, a backup, its audit trail, its log and output."""
     kept = {str(path.relative_to(state)): path.read_bytes() for path in state.rglob("*") if path.is_file()}
     with closing(sqlite3.connect(state / "labelsvc.db")) as database:
         kept["SQL dump"] = "\n".join(database.iterdump()).encode()
+        lines = database.execute("SELECT * FROM audit_entries").fetchall()
+        kept["audit trail"] = b"\n".join(
+            value if isinstance(value, bytes) else str(value).encode() for line in lines for value in line
+        )
+    copy = folder / "backup.db"
+    own = Database(f"sqlite:///{state / 'labelsvc.db'}")
+    own.backup(copy)
+    own.close()
+    kept["backup file"] = copy.read_bytes()
+    copy.unlink()
     for name in ("log", "said"):
         kept[f"daemon.{name}"] = (folder / f"daemon.{name}").read_bytes()
     return kept
@@ -136,6 +149,9 @@ def _traded(folder: Path, *, sealed: bool) -> dict[str, bytes]:
         with _daemon(folder, prepared.settings, sealed=sealed) as daemon:
             _trade(daemon.api(prepared.token), daemon.api(merchant))
             living = _kept(folder, folder / "state")  # the write-ahead log too, which a clean end folds in
+            metrics = urllib3.request("GET", f"{daemon.address()}/metrics", retries=False)
+            assert metrics.status == 200
+            living["metrics"] = metrics.data
             daemon.stop()
         kept = _kept(folder, folder / "state")
         return {**kept, **{f"{name} (while running)": data for name, data in living.items()}}
@@ -146,6 +162,9 @@ def test_nothing_personal_is_kept_in_the_clear(tmp_path: Path):
     """After a whole trade at log level debug: no trace of a name, phone or address in any file, the SQL dump or the log."""
     kept = _traded(tmp_path, sealed=True)
     assert b"waybill" in kept["daemon.log"] and b"INSERT INTO" in kept["SQL dump"]
+    assert b"waybill.clear" in kept["audit trail"] and b"order.clear" in kept["audit trail"]
+    assert b'labelsvc_labels{state="printed"}' in kept["metrics (while running)"]
+    assert len(kept["backup file"]) > 4096 and "labelsvc.db-wal (while running)" in kept
     for name, data in kept.items():
         found = traces.find(_secrets() | _lines() | set(REFUSED.values()), data)
         assert not found, f"{name} holds traces of {len(found)} personal texts: {sorted(found)[:3]}"
@@ -162,6 +181,23 @@ def test_without_sealing_the_search_finds_everything(tmp_path: Path, monkeypatch
         found |= traces.find(_secrets() - found, data)
     missed = _secrets() - found
     assert not missed, f"the search misses {sorted(missed)}"
+
+
+@pytest.mark.timeout(240)
+def test_the_search_of_each_place_finds_what_is_planted_there(tmp_path: Path):
+    """The control of every place: a phone in an unsealed column, a reason or a log line is found in all that hold it."""
+    rooms = assemble(load(state_dir=tmp_path / "state"))
+    actor = Actor.operator(rooms.accounts.create_store("云上小店", StoreKind.MERCHANT).id, via="test")
+    phone = RECIPIENTS[0].phone
+    with rooms.database.transaction() as connection:
+        rooms.audit.note(connection, actor, "planted", phone)
+    for name in ("log", "said"):
+        (tmp_path / f"daemon.{name}").write_text(f"{name} {phone}\n")
+    kept = _kept(tmp_path, tmp_path / "state")
+    rooms.database.close()
+    holding = {name for name, data in kept.items() if traces.find([phone], data)}
+    assert {"SQL dump", "audit trail", "backup file", "daemon.log", "daemon.said"} <= holding
+    assert holding & {"labelsvc.db", "labelsvc.db-wal"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "gb18030"])

@@ -171,6 +171,7 @@ def test_twenty_identical_requests_at_once_print_one_label(room, tmp_path):
         assert came_out(printer) == ["LABEL1", "LABEL2"]
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_two_printers_print_at_the_same_time(room, tmp_path):
     """One printer that is out of paper doesn't keep another waiting."""
     (tmp_path / "a").mkdir()
@@ -187,6 +188,7 @@ def test_two_printers_print_at_the_same_time(room, tmp_path):
 # ---------------------------------------------------------------- not ready
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_a_printer_that_is_off_is_waited_for(room, tmp_path):
     """P8: jobs for a printer that isn't there stay queued, and go on by themselves once it is."""
     with virtual_printer(tmp_path) as printer:
@@ -202,6 +204,7 @@ def test_a_printer_that_is_off_is_waited_for(room, tmp_path):
             assert room.printer_state() == ("ready", "")
 
 
+@pytest.mark.usefixtures("sqlite_database")
 @pytest.mark.parametrize(
     ("fault", "reason"), [("paper_out", "paper_out"), ("head_open", "head_open"), ("paused", "paused")]
 )
@@ -218,6 +221,7 @@ def test_a_printer_that_is_not_ready_gets_nothing_until_it_is(room, tmp_path, fa
         assert came_out(printer) == ["LABEL1"]
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_paper_out_in_mid_batch_loses_and_doubles_nothing(room, tmp_path):
     """P7, P8: the label cut by the end of the paper is repeated by the printer, never by us; each comes out once."""
     with virtual_printer(tmp_path, speed_mm_s=400) as printer, spooling(room):
@@ -231,6 +235,7 @@ def test_paper_out_in_mid_batch_loses_and_doubles_nothing(room, tmp_path):
         assert came_out(printer) == [f"LABEL{n}" for n in range(7)]
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_silence_is_not_readiness(room, tmp_path):
     """A printer whose profile answers and that keeps silent is unknown and gets nothing, until it answers."""
     with virtual_printer(tmp_path) as printer, spooling(room, answer_s=0.1):
@@ -277,6 +282,7 @@ def test_a_printer_moved_to_another_address_keeps_its_queue(room, tmp_path):
 # ---------------------------------------------------------------- broken off
 
 
+@pytest.mark.usefixtures("sqlite_database")
 @pytest.mark.parametrize("really", [True, False])
 def test_a_label_cut_off_on_the_wire_is_uncertain_and_a_person_decides(room, tmp_path, really):
     """P7: after a break between first byte and proof nothing is sent again by itself; the queue goes on; the answer counts."""
@@ -297,6 +303,7 @@ def test_a_label_cut_off_on_the_wire_is_uncertain_and_a_person_decides(room, tmp
         assert label.attempt == 1
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_a_write_that_breaks_in_the_middle_is_uncertain_with_the_bytes_that_left(room, tmp_path):
     """P7: the connection breaks while bytes still wait here: the reason says how many left, and nothing is sent again."""
     with virtual_printer(tmp_path) as printer, spooling(room):
@@ -335,6 +342,7 @@ def test_a_label_that_arrived_before_the_break_is_proved_by_the_counter(room, tm
         assert room.jobs.history(room.actor, job.id)[-1].actor == "counter"
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_a_counter_that_another_host_moved_proves_nothing(room, tmp_path):
     """A counter that moved by two can mean either label: uncertain, and never printed."""
     with virtual_printer(tmp_path) as printer, spooling(room):
@@ -366,6 +374,7 @@ def test_an_unmoved_counter_becomes_uncertain_and_never_a_second_label(room, tmp
         assert came_out(printer) == ["LABEL1"]
 
 
+@pytest.mark.usefixtures("sqlite_database")
 def test_a_printer_that_proves_nothing_gives_sent(room, tmp_path):
     """Without proof a label is sent, never printed; the file transport leaves one whole file per label."""
     tray = tmp_path / "files"

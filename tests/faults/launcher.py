@@ -113,16 +113,22 @@ def replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
 
 def watch_commits() -> None:
     """A point before and after each commit that changes anything."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
     from sqlalchemy.engine.base import Connection
+
+    def note(_connection: Any, cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if statement[:6].upper() in ("INSERT", "UPDATE", "DELETE") and cursor.rowcount:
+            context.root_connection.info["launcher_changed"] = True
+
+    event.listen(Engine, "after_cursor_execute", note)
 
     def wrap(original: Any) -> Any:
         def commit(self: Any) -> None:
             if self.get_execution_options().get("labelsvc_reading"):
                 return original(self)
-            changes = self.connection.dbapi_connection.total_changes
-            if changes == self.info.get("launcher_changes", 0):
+            if not self.info.pop("launcher_changed", False):
                 return original(self)
-            self.info["launcher_changes"] = changes
             name = f"commit {caller()}"
             POINTS.pass_by(f"{name} before")
             original(self)
@@ -131,7 +137,15 @@ def watch_commits() -> None:
 
         return commit
 
+    def forget(original: Any) -> Any:
+        def rollback(self: Any) -> None:
+            self.info.pop("launcher_changed", None)
+            original(self)
+
+        return rollback
+
     replace(Connection, "_commit_impl", wrap)
+    replace(Connection, "_rollback_impl", forget)
 
 
 def watch_transports() -> None:

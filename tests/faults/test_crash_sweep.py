@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from faults.trial import Kill, Street, Tally, Trial, points_of, street
+from support.postgres import Cluster, cluster
 
 SLICES = 4
 SWEEP_PARCELS = 20
@@ -19,6 +20,13 @@ ISSUING = ("carrier waybills.", "commit waybills.")
 def town():
     """One street for all trials of this process."""
     with street() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def postgresql_town(postgresql_cluster: Cluster):
+    """The same, with its databases on PostgreSQL."""
+    with street(postgresql_cluster) as found:
         yield found
 
 
@@ -40,6 +48,21 @@ def test_a_kill_at_any_point_prints_each_label_once(town: Street, part: int):
     assert len({kill.kind for kill in kills}) > 20, "points are missing: the launcher's patches miss the code"
     tally = _sweep(town, 3, kills[part::SLICES])
     print(tally.table(f"crash sweep, part {part + 1} of {SLICES}, 3 labels"))
+    tally.check()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("crash-2")
+def test_a_kill_at_any_point_on_postgresql(postgresql_town: Street):
+    """On PostgreSQL too: one label, a kill -9 at each commit and at each step that can't be taken back: once, once (W2, P1)."""
+    postgresql_town.mock.control(repeat="same")
+    telling = ("commit ", "carrier ", "printer label ")
+    kills = [
+        kill for kill in points_of(postgresql_town, 1) if kill.nth == 1 and kill.kind.startswith(telling)
+    ]
+    assert len(kills) > 15, "points are missing: the launcher's patches miss the code"
+    tally = _sweep(postgresql_town, 1, kills)
+    print(tally.table("crash sweep on PostgreSQL, 1 label"))
     tally.check()
 
 
@@ -85,10 +108,16 @@ def test_each_process_killed_alone_prints_each_label_once(town: Street, whom: st
 @pytest.mark.sweep
 @pytest.mark.parametrize("repeat", ["same", "new", "exists"])
 @pytest.mark.parametrize("dropped", [0, 3])
-def test_the_long_sweep(repeat: str, dropped: int):
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_long_sweep(kind: str, repeat: str, dropped: int):
     """Twenty labels, every point, each of the network's modes, with and without lost answers; ends with a table."""
     with ExitStack() as stack:
-        towns = [stack.enter_context(street()) for _ in range(os.cpu_count() or 1)]
+        lanes_wanted = os.cpu_count() or 1
+        if kind == "postgresql":
+            run = [stack.enter_context(cluster()) for _ in range(lanes_wanted)]
+            towns = [stack.enter_context(street(each)) for each in run]
+        else:
+            towns = [stack.enter_context(street()) for _ in range(lanes_wanted)]
         for town in towns:
             town.mock.control(repeat=repeat)
         kills = points_of(towns[0], SWEEP_PARCELS)
@@ -102,5 +131,9 @@ def test_the_long_sweep(repeat: str, dropped: int):
             whole = Tally(whole=True)
             for part in parts:
                 whole.merge(part.result())
-    print(whole.table(f"crash sweep, network mode {repeat}, {dropped} answers lost, {SWEEP_PARCELS} labels"))
+    print(
+        whole.table(
+            f"crash sweep on {kind}, network mode {repeat}, {dropped} answers lost, {SWEEP_PARCELS} labels"
+        )
+    )
     whole.check()

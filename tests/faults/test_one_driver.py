@@ -14,10 +14,11 @@ from support.daemon import PRINTER, SENDER, Api, Lost
 pytestmark = pytest.mark.xdist_group("crash-3")
 
 
-@pytest.fixture(scope="module")
-def town():
-    """One street for this module."""
-    with street() as found:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def town(request: pytest.FixtureRequest):
+    """One street for this module, on each database: the lock is a file's there, a session's here."""
+    on_postgresql = request.param == "postgresql"
+    with street(request.getfixturevalue("postgresql_cluster") if on_postgresql else None) as found:
         yield found
 
 

@@ -25,8 +25,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import make_url
 from support import readers
 from support.daemon import CARRIER, PRINTER, SENDER, Answered, Api, Lost, Prepared, prepare
+from support.postgres import Cluster
 from support.programs import MockCarrier, VirtualPrinter, mock_carrier, virtual_printer
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ QUICK = {
 }
 _PATIENCE_S = 60
 #: Points passed more or less often from run to run.
-_BY_THE_CLOCK = ("printer query", "printer answer", "commit waybills.issuing:Waybills.follow_printing")
+_BY_THE_CLOCK = ("printer query", "printer answer", "commit waybills.printouts:Printouts.follow_printing")
 
 
 class Launcher:
@@ -162,6 +164,7 @@ class Street:
     printer: VirtualPrinter
     launcher: Launcher
     prepared: Prepared
+    cluster: Cluster | None = None  #: where the databases are; None: SQLite, in the state directory
     _trials: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fresh_state(self) -> tuple[int, Prepared]:
@@ -169,7 +172,17 @@ class Street:
         number = next(self._trials)
         home = self.folder / f"trial-{number}"
         shutil.copytree(self.prepared.settings["state_dir"], home / "state")
-        return number, self.prepared.moved(home / "state")
+        prepared = self.prepared.moved(home / "state")
+        if self.cluster is not None:
+            name = self.cluster.create(_database_of(self.prepared))
+            prepared.settings["database_url"] = self.cluster.url(name)
+        return number, prepared
+
+    def forget(self, prepared: Prepared) -> None:
+        """Throw a trial's state away."""
+        shutil.rmtree(Path(prepared.settings["state_dir"]).parent)
+        if self.cluster is not None:
+            self.cluster.drop(_database_of(prepared))
 
     def start(self, prepared: Prepared, name: str, kill: Kill | None = None, **settings: Any) -> Running:
         """Start a daemon; it may be dead before it ever listens."""
@@ -182,9 +195,19 @@ class Street:
         return Running(self.launcher, group, said, log, ledger)
 
 
+def _database_of(prepared: Prepared) -> str:
+    """The name of a PostgreSQL database."""
+    found = make_url(prepared.settings["database_url"]).database
+    assert found
+    return found
+
+
 @contextmanager
-def street(**printer: Any) -> Iterator[Street]:
-    """The network, the printer and the launcher until the block ends; ``printer`` are the virtual printer's options."""
+def street(cluster: Cluster | None = None, **printer: Any) -> Iterator[Street]:
+    """The network, the printer and the launcher until the block ends; ``printer`` are the virtual printer's options.
+
+    The daemons' databases are SQLite's, or in ``cluster``.
+    """
     with tempfile.TemporaryDirectory(prefix="labelsvc-faults-") as name:
         folder = Path(name)
         with (
@@ -193,8 +216,9 @@ def street(**printer: Any) -> Iterator[Street]:
         ):
             launcher = Launcher()
             try:
-                prepared = prepare(folder / "prepared" / "state", mock, paper, **QUICK)
-                yield Street(folder, mock, paper, launcher, prepared)
+                chosen = {**QUICK, "database_url": cluster.url(cluster.create())} if cluster else QUICK
+                prepared = prepare(folder / "prepared" / "state", mock, paper, **chosen)
+                yield Street(folder, mock, paper, launcher, prepared, cluster)
             finally:
                 launcher.close()
 
@@ -241,7 +265,7 @@ class Trial:
             first.stop(signal.SIGKILL)
         self.points = [point for point in first.points() if point != "! kill"]
         self.reached = first.killed
-        shutil.rmtree(Path(self.prepared.settings["state_dir"]).parent)
+        self.street.forget(self.prepared)
         return self
 
     # ------------------------------------------------------------ the warehouse PC
@@ -411,7 +435,7 @@ BY_THE_CLOCK = (
     "printer query",
     "printer answer",
     "commit printing.spooler:_OnePrinter._note",
-    "commit waybills.issuing:Waybills.follow_printing",
+    "commit waybills.printouts:Printouts.follow_printing",
 )
 
 

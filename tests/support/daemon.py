@@ -45,9 +45,18 @@ class Prepared:
 
 
 def prepare(
-    state_dir: Path, mock: MockCarrier, printer: VirtualPrinter, shop: str = "tests", **settings: Any
+    state_dir: Path,
+    mock: MockCarrier,
+    printer: VirtualPrinter,
+    shop: str = "tests",
+    *,
+    clear_labels: bool = False,
+    **settings: Any,
 ) -> Prepared:
-    """Set a factory up in a fresh state directory; ``settings`` are the product's own."""
+    """Set a factory up in a fresh state directory; ``settings`` are the product's own.
+
+    ``clear_labels``: its labels show recipients in clear, for tests that compare them.
+    """
     chosen = {
         "state_dir": str(state_dir),
         "port": 0,
@@ -61,6 +70,8 @@ def prepare(
     actor = Actor.operator(store.id, via="test")
     rooms.accounts.create_user(actor, "owner", Role.OWNER)
     token = rooms.accounts.create_token(actor, "owner", "test").secret
+    if clear_labels:
+        rooms.preferences.set(actor, clear_labels=True)
     rooms.subscriptions.connect(actor, shop)
     address = rooms.addresses.create(actor, SENDER, default=True)
     point = rooms.subscriptions.network_points(actor, CARRIER, address.id)[0]

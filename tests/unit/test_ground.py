@@ -27,12 +27,12 @@ def test_ids_are_sortable_by_creation():
     assert {len(found) for found in ids} == {26}
 
 
-def test_every_connection_is_wal_and_full(database: Database):
+def test_every_connection_is_wal_and_full(sqlite_database: Database):
     """Every pooled connection, not only the first, has WAL, synchronous=FULL and foreign keys."""
     seen = []
 
     def ask() -> None:
-        with database.reading() as connection:
+        with sqlite_database.reading() as connection:
             barrier.wait()
             seen.append(
                 tuple(
@@ -71,14 +71,14 @@ def test_a_connection_that_cannot_be_full_is_refused(monkeypatch, tmp_path: Path
 
 
 def test_a_write_waits_for_the_write_before_it(database: Database):
-    """Two transactions that read and then write one row don't lose an update."""
+    """Two transactions of one turn that read and then write one row don't lose an update."""
     with database.transaction() as connection:
         connection.execute(text("CREATE TABLE counter (n INTEGER)"))
         connection.execute(text("INSERT INTO counter VALUES (0)"))
 
     def add() -> None:
         for _ in range(20):
-            with database.transaction() as connection:
+            with database.transaction("counter") as connection:
                 n = connection.execute(text("SELECT n FROM counter")).scalar()
                 connection.execute(text("UPDATE counter SET n = :n"), {"n": n + 1})
 

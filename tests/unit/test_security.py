@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import Column, Integer, MetaData, Table, text
+from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Forbidden, Invalid, LabelsvcError, NotFound, Unauthenticated
@@ -38,7 +38,7 @@ def test_a_sealed_column_reads_back_and_hides(database: Database):
     with database.reading() as connection:
         row = connection.execute(table.select()).one()
     assert (row.party, row.bytes) == (PARTY, b"^XA secret ^XZ")
-    raw = b"".join(path.read_bytes() for path in database.path.parent.glob("labelsvc.db*"))
+    raw = stored_bytes(database)
     assert "欧阳小芳".encode() not in raw
     assert b"secret" not in raw
 
@@ -46,8 +46,8 @@ def test_a_sealed_column_reads_back_and_hides(database: Database):
 def test_a_sealed_value_cannot_be_moved_or_changed(database: Database):
     """A value copied to another column, or altered by a bit, is refused, not shown."""
     table = _table(database)
-    with sqlite3.connect(database.path) as raw:
-        raw.execute("UPDATE things SET bytes = party")
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE things SET bytes = party"))
     with database.reading() as connection, pytest.raises(LabelsvcError, match="changed or moved"):
         connection.execute(table.select()).one()
 
@@ -91,7 +91,7 @@ def test_a_token_is_shown_once_and_kept_hashed(database: Database, accounts: Acc
     actor = accounts.by_token(issued.secret, "http")
     assert (actor.store_id, actor.name, actor.via) == (factory.store_id, "packer", "http")
     assert actor.rights == RIGHTS[Role.PACKER]
-    raw = b"".join(path.read_bytes() for path in database.path.parent.glob("labelsvc.db*"))
+    raw = stored_bytes(database)
     assert issued.secret.encode() not in raw
     accounts.end_token(factory, issued.id)
     with pytest.raises(Unauthenticated):
@@ -141,6 +141,8 @@ def test_rights_are_asked(accounts: Accounts, factory: Actor):
         accounts.create_user(packer, "x", Role.OWNER)
     assert Right.READ_ORDERS not in RIGHTS[Role.IT]
     assert Right.SEE_CLEAR_DATA not in RIGHTS[Role.PACKER]
+    assert {role for role in Role if Right.READ_AUDIT in RIGHTS[role]} == {Role.OWNER, Role.AUDITOR}
+    assert {role for role in Role if Right.MANAGE_PREFERENCES in RIGHTS[role]} == {Role.OWNER}
 
 
 def test_names_are_checked(accounts: Accounts, factory: Actor):

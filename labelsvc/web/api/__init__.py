@@ -8,9 +8,12 @@ from apiflask import APIFlask
 
 from labelsvc.web.api import (
     addresses,
+    audit,
+    batches,
     carriers,
     jobs,
     labels,
+    numbers,
     orders,
     printers,
     subscriptions,
@@ -31,6 +34,9 @@ _RESOURCES = (
     subscriptions,
     orders,
     waybills,
+    batches,
+    numbers,
+    audit,
 )
 _PROBLEM = {
     "type": "object",
@@ -59,13 +65,14 @@ _ALWAYS = {
     403: "Without the right, or from a foreign page",
     404: "No such thing",
     405: "The method isn't known here",
+    410: "One-time access that was used, or personal data that were erased",
     413: "The body is too large",
-    415: "The body isn't JSON",
+    415: "The body isn't JSON, or not a form with a file where that is wanted",
     421: "The host name isn't ours",
     422: "Fields are wrong, or a rule says no",
     503: "The other side doesn't answer now; ask again later",
 }
-_UNSAFE = {409: "Clashes with the present state", 410: "One-time access that was used"}
+_UNSAFE = {409: "Clashes with the present state"}
 _PATTERNS = {"waybill": "^[0-9A-Za-z]{6,40}$"}
 _IDENT = "^[0-9a-hjkmnp-tv-z]{26}$"
 

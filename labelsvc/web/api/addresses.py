@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from apiflask import APIBlueprint
 from pydantic import Field
 
-from labelsvc.security import Right
 from labelsvc.waybills import SenderAddress
 from labelsvc.web.api.shape import Answer, Body, Clear, Line, PartyIn, PartyOut, Query, moment
 from labelsvc.web.rooms import divisions, rooms
@@ -46,13 +45,11 @@ class NamesOut(Answer):
     items: list[str]
 
 
-def address_out(address: SenderAddress, clear: bool) -> dict[str, Any]:
-    """An address as the asker may see it: whoever keeps the addresses sees them clear, if asked for."""
-    who = actor()
-    may = who.may(Right.MANAGE_ADDRESSES) or who.may(Right.SEE_CLEAR_DATA)
+def address_out(address: SenderAddress) -> dict[str, Any]:
+    """An address as the room gave it."""
     return {
         "id": address.id,
-        "party": address.party if clear and may else address.party.masked(),
+        "party": address.party,
         "is_default": address.is_default,
         "in_use": address.in_use,
         "created_at": moment(address.created_at),
@@ -60,11 +57,11 @@ def address_out(address: SenderAddress, clear: bool) -> dict[str, Any]:
 
 
 @api.get("/addresses")
-@api.input(Clear, location="query")
+@api.input(Query, location="query")
 @api.output(AddressesOut)
-def listed(query_data: Clear) -> dict[str, Any]:
-    """The store's sender addresses, at most 100 (E4)."""
-    return {"items": [address_out(found, query_data.clear) for found in rooms().addresses.list(actor())]}
+def listed(query_data: Query) -> dict[str, Any]:
+    """The store's sender addresses, at most 100 (E4), always masked."""
+    return {"items": [address_out(found) for found in rooms().addresses.list(actor())]}
 
 
 @api.post("/addresses")
@@ -73,15 +70,17 @@ def listed(query_data: Clear) -> dict[str, Any]:
 def create(json_data: AddressIn) -> dict[str, Any]:
     """Add a sender address; the first becomes the default."""
     found = rooms().addresses.create(actor(), json_data.party.party(), default=json_data.default)
-    return address_out(found, clear=True)
+    return address_out(found)
 
 
 @api.get("/addresses/<ident:address_id>")
 @api.input(Clear, location="query")
 @api.output(AddressOut)
 def one(address_id: str, query_data: Clear) -> dict[str, Any]:
-    """One sender address."""
-    return address_out(rooms().addresses.get(actor(), address_id), query_data.clear)
+    """One sender address; in clear by right, and written down (R1)."""
+    if query_data.clear:
+        return address_out(rooms().addresses.clear(actor(), address_id, query_data.reason))
+    return address_out(rooms().addresses.get(actor(), address_id))
 
 
 @api.put("/addresses/<ident:address_id>")
@@ -89,7 +88,7 @@ def one(address_id: str, query_data: Clear) -> dict[str, Any]:
 @api.output(AddressOut)
 def edit(address_id: str, json_data: AddressEdit) -> dict[str, Any]:
     """Change an address; of one in use not its province, city and district (E7)."""
-    return address_out(rooms().addresses.edit(actor(), address_id, json_data.party.party()), clear=True)
+    return address_out(rooms().addresses.edit(actor(), address_id, json_data.party.party()))
 
 
 @api.delete("/addresses/<ident:address_id>")
@@ -104,7 +103,7 @@ def delete(address_id: str) -> str:
 @api.output(AddressOut)
 def make_default(address_id: str) -> dict[str, Any]:
     """Make an address the default."""
-    return address_out(rooms().addresses.make_default(actor(), address_id), clear=False)
+    return address_out(rooms().addresses.make_default(actor(), address_id))
 
 
 @api.get("/divisions")

@@ -14,13 +14,14 @@ from labelsvc.web.api.shape import (
     Answer,
     Body,
     Clear,
-    ClearPaging,
     Id,
     Key,
     Line,
     Lines,
+    Paging,
     PartyIn,
     PartyOut,
+    Person,
     Reason,
     moment,
     page_of,
@@ -66,6 +67,7 @@ class OrderOut(Answer):
     recipient: PartyOut
     shown_sender: PartyOut
     clear: bool = Field(description="False: the parties are masked.")
+    erased_at: str | None = Field(description="Since when its personal data are gone.")
     lines: list[LineOut]
     store_name: str
     note: str
@@ -80,7 +82,11 @@ class OrdersOut(Answer):
     next: str | None
 
 
-class OrdersQuery(ClearPaging):
+class OrdersFoundOut(Answer):
+    items: list[OrderOut]
+
+
+class OrdersQuery(Paging):
     state: Literal["unassigned", "assigned"] | None = None
 
 
@@ -123,9 +129,8 @@ class BindingsOut(Answer):
     items: list[BindingOut]
 
 
-def order_out(order: Order, clear: bool = False) -> dict[str, Any]:
-    """An order as the asker may see it; clear only if it is asked for and the room gave it so (R1)."""
-    shown = order if clear else order.masked()
+def order_out(shown: Order) -> dict[str, Any]:
+    """An order as the room gave it: masked, or in clear with its look written down (R1)."""
     plain = ("id", "merchant_id", "number", "factory_id", "recipient", "shown_sender", "clear", "store_name")
     return {
         **{name: getattr(shown, name) for name in plain},
@@ -136,6 +141,7 @@ def order_out(order: Order, clear: bool = False) -> dict[str, Any]:
         "state": shown.state.value,
         "created_at": moment(shown.created_at),
         "assigned_at": moment(shown.assigned_at),
+        "erased_at": moment(shown.erased_at),
     }
 
 
@@ -154,10 +160,10 @@ def binding_out(found: Binding) -> dict[str, Any]:
 @api.input(OrdersQuery, location="query")
 @api.output(OrdersOut)
 def listed(query_data: OrdersQuery) -> dict[str, Any]:
-    """A merchant's own orders; a factory's assigned ones, always masked (D7). Newest first."""
+    """A merchant's own orders, or a factory's assigned ones (D7), newest first, always masked."""
     state = State(query_data.state) if query_data.state else None
     found = rooms().orders.list(actor(), after=query_data.after, limit=query_data.limit, state=state)
-    return page_of(found, query_data.limit, lambda order: order_out(order, query_data.clear))
+    return page_of(found, query_data.limit, order_out)
 
 
 @api.post("/orders")
@@ -186,12 +192,23 @@ def assign(json_data: Assign) -> dict[str, Any]:
     return {"items": [order_out(order) for order in found]}
 
 
+@api.post("/orders/find")
+@api.input(Person)
+@api.output(OrdersFoundOut)
+def find(json_data: Person) -> dict[str, Any]:
+    """A merchant's orders for a person, newest first, at most 200, masked; exact, whatever the spelling. Written down."""
+    found = rooms().orders.find_person(actor(), phone=json_data.phone, name=json_data.name)
+    return {"items": [order_out(order) for order in found]}
+
+
 @api.get("/orders/<ident:order_id>")
 @api.input(Clear, location="query")
 @api.output(OrderOut)
 def one(order_id: str, query_data: Clear) -> dict[str, Any]:
-    """One order."""
-    return order_out(rooms().orders.get(actor(), order_id), query_data.clear)
+    """One order; a merchant's own one in clear by right, and written down (R1)."""
+    if query_data.clear:
+        return order_out(rooms().orders.clear(actor(), order_id, query_data.reason))
+    return order_out(rooms().orders.get(actor(), order_id))
 
 
 @api.post("/orders/<ident:order_id>/hold")

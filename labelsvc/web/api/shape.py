@@ -11,7 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 from flask import current_app, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from werkzeug.datastructures import FileStorage
 
+from labelsvc.errors import LabelsvcError
 from labelsvc.waybills import Party
 
 T = TypeVar("T")
@@ -94,6 +96,21 @@ class Key(BaseModel):
     )
 
 
+class KeyIfAny(BaseModel):
+    """The same header where the content itself can stand for it."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+        description="As elsewhere; without it the same content is the same request.",
+    )
+
+
 class Paging(Query):
     """One page of a list."""
 
@@ -102,15 +119,12 @@ class Paging(Query):
 
 
 class Clear(Query):
-    """Whether personal data are wanted unmasked; masked all the same without the right (R1)."""
+    """Whether personal data are wanted unmasked: only by right, and each look is written down (R1). Lists never are."""
 
     clear: bool = False
-
-
-class ClearPaging(Paging):
-    """One page of a list with people in it."""
-
-    clear: bool = False
+    reason: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] = Field(
+        "", description="Why; for the audit trail. No personal data."
+    )
 
 
 class PartyIn(Body):
@@ -129,6 +143,13 @@ class PartyIn(Body):
         return Party(**self.model_dump())
 
 
+class Person(Body):
+    """Whom something is for: a phone, a name, or both. In a body, because addresses stand in logs."""
+
+    phone: Annotated[str, Field(min_length=5, max_length=40), AfterValidator(_one_line)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)] | None = None
+
+
 class PartyOut(Answer):
     """A sender or recipient as the asker may see it."""
 
@@ -139,6 +160,34 @@ class PartyOut(Answer):
     district: str
     town: str
     detail: str
+
+
+class FieldFault(Answer):
+    """A wrong field."""
+
+    field: str
+    reason: str
+
+
+class ItemProblem(Answer):
+    """Why one item of many has no result, as the same call for it alone would have said."""
+
+    code: str
+    detail: str
+    errors: list[FieldFault]
+    facts: dict[str, Any] = Field(description="Further facts of the code.")
+
+
+def item_problem(error: LabelsvcError) -> dict[str, Any]:
+    """An item's error as the API shows it."""
+    errors = [{"field": fault.field, "reason": fault.reason} for fault in error.errors]
+    return {"code": error.code, "detail": error.detail, "errors": errors, "facts": dict(error.facts)}
+
+
+def uploaded(file: FileStorage) -> tuple[str, bytes]:
+    """A file's name, without folders, and its content."""
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
+    return name, file.read()
 
 
 def page_of(
