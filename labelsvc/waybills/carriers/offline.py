@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from python_calamine import CalamineError, CalamineWorkbook
 from sqlalchemy import Connection
 
 from labelsvc.db import Database
@@ -37,6 +35,7 @@ from labelsvc.waybills.carriers.offline_store import Drawn, NumberState, Pool, P
 from labelsvc.waybills.model import Carrier, CarrierKind, NetworkPoint, Party, text_fault
 from labelsvc.waybills.numbers import check_number
 from labelsvc.waybills.store import Raced
+from labelsvc.waybills.workbooks import first_sheet
 
 __all__ = ["Imported", "NumberPool", "OfflineNetwork", "PoolNumber", "read_numbers"]
 
@@ -148,12 +147,7 @@ def _text_lines(content: bytes) -> list[list[str]]:
 
 
 def _sheet(content: bytes) -> list[list[str]]:
-    try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        cells = book.get_sheet_by_index(0).to_python(skip_empty_area=False)
-    except (CalamineError, OSError, ValueError, IndexError):
-        raise Invalid("can't be read as XLSX", field="file") from None
-    return [[_cell(cell) for cell in line] for line in cells]
+    return [[_cell(cell) for cell in line] for line in first_sheet(content, _FILE_LINES + 1)]
 
 
 def _cell(cell: object) -> str:
