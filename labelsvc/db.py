@@ -155,6 +155,29 @@ class Database:
             yield connection
 
     @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """A writing transaction that changes tables, one at a time on any machine; all of it comes to be, or nothing.
+
+        SQLite alters a table by making it anew and dropping the old one. Foreign keys in force would see that as the end of
+        all its rows, and act on those that refer to them; so there they are out of force meanwhile, and looked at before
+        the commit. Raises LabelsvcError ``database.dangling`` if a row refers to one that isn't there, and what
+        ``transaction`` does.
+        """
+        with _translating(), self._writer(), self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            if self.is_sqlite:
+                driver.execute("PRAGMA foreign_keys=OFF")  # inside a transaction it would do nothing
+            try:
+                with connection.begin():
+                    take_turn(connection, "schema")
+                    yield connection
+                    if self.is_sqlite:
+                        _refuse_dangling(connection)
+            finally:
+                if self.is_sqlite:
+                    driver.execute("PRAGMA foreign_keys=ON")
+
+    @contextmanager
     def _writer(self) -> Iterator[None]:
         """On SQLite, wait for this process's other writers: SQLite's own wait sleeps and looks again, up to 0.1 s a time."""
         if not self.is_sqlite:
@@ -225,6 +248,15 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("labelsvc_reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _refuse_dangling(connection: Connection) -> None:
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if found is not None:
+        raise LabelsvcError(
+            f"rows of {found[0]} refer to rows of {found[2]} that aren't there: the database was changed by other means",
+            code="database.dangling",
+        )
 
 
 #: A server that is gone is noticed within seconds, and no lock is waited for longer than on SQLite.

@@ -9,7 +9,7 @@ from labelsvc.db import Database, metadata
 database: Database = context.config.attributes["database"]
 
 # One at a time over the look and the change: of two processes that start at once, the second finds nothing to do.
-with database.transaction("schema") as connection:
+with database.changing_schema() as connection:
     context.configure(
         connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True
     )

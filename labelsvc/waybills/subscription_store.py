@@ -105,7 +105,11 @@ subscriptions = Table(
     Column("attempt_until", UtcDateTime()),
     Column("look_at", UtcDateTime()),
     CheckConstraint(one_of("state", SubscriptionState), name="state"),
-    CheckConstraint(f"state IN ('draft', 'closed') OR {one_of('kind', CarrierKind)}", name="kind"),
+    CheckConstraint(
+        # By itself, IN lets a null pass.
+        f"state IN ('draft', 'closed') OR (kind IS NOT NULL AND {one_of('kind', CarrierKind)})",
+        name="kind",
+    ),
     CheckConstraint("state IN ('draft', 'closed') OR agreed_at IS NOT NULL", name="agreed"),
     Index("ix_subscriptions_store_id_carrier", "store_id", "carrier"),
     Index("ix_subscriptions_look_at", "look_at"),

@@ -12,8 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make every table."""
-
     op.create_table(
         "blocks",
         sa.Column("subject", sa.String(length=100), nullable=False),
@@ -38,23 +36,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_stores_name")),
     )
     op.create_table(
-        "audit_entries",
-        sa.Column(
-            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("user_id", sa.String(length=80), nullable=False),
-        sa.Column("via", sa.String(length=40), nullable=False),
-        sa.Column("action", sa.String(length=60), nullable=False),
-        sa.Column("subject", sa.String(length=100), nullable=False),
-        sa.Column("reason", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_audit_entries_store_id_stores")),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_entries")),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_audit_entries_store_id_seq", "audit_entries", ["store_id", "seq"], unique=False)
-    op.create_table(
         "bindings",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("merchant_id", sa.String(length=26), nullable=False),
@@ -73,42 +54,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bindings")),
         sa.UniqueConstraint("live", name=op.f("uq_bindings_live")),
     )
-    op.create_index(op.f("ix_bindings_factory_id"), "bindings", ["factory_id"], unique=False)
-    op.create_index(op.f("ix_bindings_merchant_id"), "bindings", ["merchant_id"], unique=False)
+    with op.batch_alter_table("bindings", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bindings_factory_id"), ["factory_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_bindings_merchant_id"), ["merchant_id"], unique=False)
+
     op.create_table(
         "network_accounts",
         sa.Column("store_id", sa.String(length=26), nullable=False),
         sa.Column("access_token", sa.LargeBinary(), nullable=False),
-        sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("connected_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("token_print", sa.String(length=64), nullable=False),
-        sa.Column("former_print", sa.String(length=64), server_default="", nullable=False),
-        sa.Column("renewing_until", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["store_id"], ["stores.id"], name=op.f("fk_network_accounts_store_id_stores")
         ),
         sa.PrimaryKeyConstraint("store_id", name=op.f("pk_network_accounts")),
-    )
-    op.create_index(
-        op.f("ix_network_accounts_former_print"), "network_accounts", ["former_print"], unique=False
-    )
-    op.create_index(
-        op.f("ix_network_accounts_token_print"), "network_accounts", ["token_print"], unique=False
-    )
-    op.create_table(
-        "number_pools",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("carrier", sa.String(length=20), nullable=False),
-        sa.Column("branch_code", sa.String(length=40), nullable=False),
-        sa.Column("branch_name", sa.String(length=80), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_number_pools_store_id_stores")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_number_pools")),
-        sa.UniqueConstraint(
-            "store_id", "carrier", "branch_code", name=op.f("uq_number_pools_store_id_carrier_branch_code")
-        ),
     )
     op.create_table(
         "orders",
@@ -122,7 +80,6 @@ def upgrade() -> None:
         sa.Column("held_reason", sa.String(length=80), server_default="", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(state = 'assigned') = (factory_id IS NOT NULL)", name=op.f("ck_orders_factory")),
         sa.CheckConstraint("state IN ('unassigned', 'assigned')", name=op.f("ck_orders_state")),
         sa.ForeignKeyConstraint(["factory_id"], ["stores.id"], name=op.f("fk_orders_factory_id_stores")),
@@ -130,16 +87,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sa.UniqueConstraint("merchant_id", "number", name=op.f("uq_orders_merchant_id_number")),
     )
-    op.create_index("ix_orders_factory_id_state", "orders", ["factory_id", "state", "id"], unique=False)
-    op.create_index("ix_orders_merchant_id_state", "orders", ["merchant_id", "state", "id"], unique=False)
-    op.create_index(
-        "ix_orders_not_erased",
-        "orders",
-        ["created_at"],
-        unique=False,
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index("ix_orders_factory_id_state", ["factory_id", "state", "id"], unique=False)
+        batch_op.create_index("ix_orders_merchant_id_state", ["merchant_id", "state", "id"], unique=False)
+
     op.create_table(
         "printers",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -163,14 +114,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_printers_store_id_stores")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_printers")),
     )
-    op.create_index(
-        "uq_printers_store_id_name",
-        "printers",
-        ["store_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("removed_at IS NULL"),
-        postgresql_where=sa.text("removed_at IS NULL"),
-    )
+    with op.batch_alter_table("printers", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_printers_store_id_name",
+            ["store_id", "name"],
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+
     op.create_table(
         "sender_addresses",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -189,16 +141,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("store_id", "slot", name=op.f("uq_sender_addresses_store_id_slot")),
     )
     op.create_table(
-        "store_preferences",
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("clear_labels", sa.Boolean(), nullable=False),
-        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["store_id"], ["stores.id"], name=op.f("fk_store_preferences_store_id_stores")
-        ),
-        sa.PrimaryKeyConstraint("store_id", name=op.f("pk_store_preferences")),
-    )
-    op.create_table(
         "users",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("store_id", sa.String(length=26), nullable=False),
@@ -209,30 +151,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_users_store_id_stores")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("store_id", "name", name=op.f("uq_users_store_id_name")),
-    )
-    op.create_table(
-        "waybill_batches",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("state", sa.String(length=6), nullable=False),
-        sa.Column("total", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("created_by", sa.String(length=80), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("fence", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("state IN ('open', 'done')", name=op.f("ck_waybill_batches_state")),
-        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_waybill_batches_store_id_stores")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_waybill_batches")),
-        sa.UniqueConstraint("store_id", "key", name=op.f("uq_waybill_batches_store_id_key")),
-    )
-    op.create_index(
-        "ix_waybill_batches_state_lease_until", "waybill_batches", ["state", "lease_until"], unique=False
     )
     op.create_table(
         "credentials",
@@ -249,68 +167,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_credentials")),
         sa.UniqueConstraint("hash", name=op.f("uq_credentials_hash")),
     )
-    op.create_index("ix_credentials_user_id_kind", "credentials", ["user_id", "kind"], unique=False)
-    op.create_table(
-        "order_people",
-        sa.Column("order_id", sa.String(length=26), nullable=False),
-        sa.Column("phone", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=32), nullable=False),
-        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_order_people_order_id_orders")),
-        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_order_people")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_order_people_name", "order_people", ["name"], unique=False)
-    op.create_index("ix_order_people_phone", "order_people", ["phone"], unique=False)
-    op.create_table(
-        "pool_numbers",
-        sa.Column(
-            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("pool_id", sa.String(length=26), nullable=False),
-        sa.Column("carrier", sa.String(length=20), nullable=False),
-        sa.Column("number", sa.String(length=40), nullable=False),
-        sa.Column("route_code", sa.String(length=60), nullable=False),
-        sa.Column("sorting_mark", sa.String(length=80), nullable=False),
-        sa.Column("consolidation_centre", sa.String(length=80), nullable=False),
-        sa.Column("state", sa.String(length=10), nullable=False),
-        sa.Column("parcel", sa.String(length=64), nullable=True),
-        sa.Column("live_parcel", sa.String(length=64), nullable=True),
-        sa.Column("recipient", sa.String(length=64), server_default="", nullable=False),
-        sa.Column("parent", sa.String(length=40), server_default="", nullable=False),
-        sa.Column("given_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('free', 'given', 'parent', 'cancelled')", name=op.f("ck_pool_numbers_state")
-        ),
-        sa.ForeignKeyConstraint(
-            ["pool_id"], ["number_pools.id"], name=op.f("fk_pool_numbers_pool_id_number_pools")
-        ),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_pool_numbers")),
-        sa.UniqueConstraint("carrier", "number", name=op.f("uq_pool_numbers_carrier_number")),
-        sa.UniqueConstraint("live_parcel", name=op.f("uq_pool_numbers_live_parcel")),
-        sqlite_autoincrement=True,
-    )
-    op.create_index(op.f("ix_pool_numbers_parcel"), "pool_numbers", ["parcel"], unique=False)
-    op.create_index(
-        "ix_pool_numbers_pool_id_state", "pool_numbers", ["pool_id", "state", "seq"], unique=False
-    )
-    op.create_table(
-        "pool_origins",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("pool_id", sa.String(length=26), nullable=False),
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("carrier", sa.String(length=20), nullable=False),
-        sa.Column("origin", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["pool_id"], ["number_pools.id"], name=op.f("fk_pool_origins_pool_id_number_pools")
-        ),
-        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_pool_origins_store_id_stores")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_pool_origins")),
-        sa.UniqueConstraint(
-            "store_id", "carrier", "origin", name=op.f("uq_pool_origins_store_id_carrier_origin")
-        ),
-    )
-    op.create_index(op.f("ix_pool_origins_pool_id"), "pool_origins", ["pool_id"], unique=False)
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.create_index("ix_credentials_user_id_kind", ["user_id", "kind"], unique=False)
+
     op.create_table(
         "print_jobs",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -322,7 +181,6 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(length=100), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("lane IN ('bench', 'batch')", name=op.f("ck_print_jobs_lane")),
         sa.ForeignKeyConstraint(
             ["printer_id"], ["printers.id"], name=op.f("fk_print_jobs_printer_id_printers")
@@ -331,23 +189,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_print_jobs")),
         sa.UniqueConstraint("store_id", "key", name=op.f("uq_print_jobs_store_id_key")),
     )
-    op.create_index(
-        "ix_print_jobs_not_erased",
-        "print_jobs",
-        ["created_at"],
-        unique=False,
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
-    op.create_index("ix_print_jobs_store_id_id", "print_jobs", ["store_id", "id"], unique=False)
+    with op.batch_alter_table("print_jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_print_jobs_store_id_id", ["store_id", "id"], unique=False)
+
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("store_id", sa.String(length=26), nullable=False),
         sa.Column("carrier", sa.String(length=20), nullable=False),
         sa.Column("carrier_name", sa.String(length=60), nullable=False),
-        sa.Column("kind", sa.String(length=10), nullable=True),
-        sa.Column("network", sa.String(length=10), server_default="platform", nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("address_id", sa.String(length=26), nullable=True),
         sa.Column("branch_code", sa.String(length=40), nullable=False),
         sa.Column("branch_name", sa.String(length=80), nullable=False),
@@ -356,25 +207,14 @@ def upgrade() -> None:
         sa.Column("contact", sa.LargeBinary(), nullable=False),
         sa.Column("settlement_account", sa.LargeBinary(), nullable=False),
         sa.Column("agreement_version", sa.String(length=40), nullable=False),
-        sa.Column("accepted", sa.Boolean(), server_default="0", nullable=False),
-        sa.Column("agreed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("agreed_by", sa.String(length=80), server_default="", nullable=False),
+        sa.Column("agreed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("agreed_by", sa.String(length=80), nullable=False),
         sa.Column("occupies", sa.String(length=60), nullable=True),
         sa.Column("network_application_id", sa.String(length=80), server_default="", nullable=False),
         sa.Column("reason", sa.String(length=80), server_default="", nullable=False),
-        sa.Column("carrier_reason", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("attempt_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('draft', 'closed') OR agreed_at IS NOT NULL", name=op.f("ck_subscriptions_agreed")
-        ),
-        sa.CheckConstraint(
-            "state IN ('draft', 'closed') OR kind IN ('direct', 'franchise')",
-            name=op.f("ck_subscriptions_kind"),
-        ),
+        sa.CheckConstraint("kind IN ('direct', 'franchise')", name=op.f("ck_subscriptions_kind")),
         sa.CheckConstraint(
             "state IN ('draft', 'under_review', 'open', 'rejected', 'suspended', 'closed')",
             name=op.f("ck_subscriptions_state"),
@@ -389,11 +229,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
         sa.UniqueConstraint("occupies", name=op.f("uq_subscriptions_occupies")),
     )
-    op.create_index(op.f("ix_subscriptions_address_id"), "subscriptions", ["address_id"], unique=False)
-    op.create_index("ix_subscriptions_look_at", "subscriptions", ["look_at"], unique=False)
-    op.create_index(
-        "ix_subscriptions_store_id_carrier", "subscriptions", ["store_id", "carrier"], unique=False
-    )
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_subscriptions_address_id"), ["address_id"], unique=False)
+        batch_op.create_index("ix_subscriptions_store_id_carrier", ["store_id", "carrier"], unique=False)
+
     op.create_table(
         "documents",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -422,8 +261,6 @@ def upgrade() -> None:
         sa.Column("before", sa.String(length=16), nullable=False),
         sa.Column("after", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(length=80), nullable=False),
-        sa.Column("carrier_reason", sa.LargeBinary(), nullable=True),
-        sa.Column("changed", sa.String(length=200), server_default="", nullable=False),
         sa.ForeignKeyConstraint(
             ["subscription_id"],
             ["subscriptions.id"],
@@ -432,12 +269,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_subscription_events")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        op.f("ix_subscription_events_subscription_id"),
-        "subscription_events",
-        ["subscription_id"],
-        unique=False,
-    )
+    with op.batch_alter_table("subscription_events", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_subscription_events_subscription_id"), ["subscription_id"], unique=False
+        )
+
     op.create_table(
         "waybills",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -448,7 +284,6 @@ def upgrade() -> None:
         sa.Column("carrier_name", sa.String(length=60), nullable=False),
         sa.Column("live_parcel", sa.String(length=64), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("network", sa.String(length=20), server_default="platform", nullable=False),
         sa.Column("number", sa.String(length=40), nullable=True),
         sa.Column("request", sa.LargeBinary(), nullable=False),
         sa.Column("origin", sa.LargeBinary(), nullable=False),
@@ -460,31 +295,21 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=80), server_default="", nullable=False),
         sa.Column("held_reason", sa.String(length=80), server_default="", nullable=False),
         sa.Column("void_wait", sa.String(length=10), nullable=True),
-        sa.Column("void_tries", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("label_destroyed", sa.Boolean(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("attempt_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("ask_after", sa.DateTime(timezone=True), nullable=True),
         sa.Column("print_no", sa.Integer(), server_default="0", nullable=False),
         sa.Column("print_key", sa.String(length=200), server_default="", nullable=False),
         sa.Column("print_printer", sa.String(length=80), server_default="", nullable=False),
         sa.Column("print_template", sa.String(length=80), server_default="", nullable=False),
         sa.Column("print_lane", sa.String(length=10), server_default="", nullable=False),
         sa.Column("print_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("print_clear", sa.Boolean(), server_default="0", nullable=False),
-        sa.Column("parent_number", sa.String(length=40), server_default="", nullable=False),
-        sa.Column("revision", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("next_look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("printed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('requested', 'unknown', 'refused', 'issued', 'printed', 'handed_over', 'in_transit', 'delivered', 'void_pending', 'cancelled')",
+            "state IN ('requested', 'unknown', 'refused', 'issued', 'printed', 'void_pending', 'cancelled')",
             name=op.f("ck_waybills_state"),
         ),
         sa.CheckConstraint(
@@ -499,17 +324,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("carrier", "number", name=op.f("uq_waybills_carrier_number")),
         sa.UniqueConstraint("live_parcel", name=op.f("uq_waybills_live_parcel")),
     )
-    op.create_index("ix_waybills_next_look_at", "waybills", ["next_look_at"], unique=False)
-    op.create_index(
-        "ix_waybills_not_erased",
-        "waybills",
-        ["created_at"],
-        unique=False,
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
-    op.create_index("ix_waybills_state_attempt_until", "waybills", ["state", "attempt_until"], unique=False)
-    op.create_index("ix_waybills_store_id_state", "waybills", ["store_id", "state", "id"], unique=False)
+    with op.batch_alter_table("waybills", schema=None) as batch_op:
+        batch_op.create_index("ix_waybills_state_attempt_until", ["state", "attempt_until"], unique=False)
+        batch_op.create_index("ix_waybills_store_id_state", ["store_id", "state", "id"], unique=False)
+
     op.create_table(
         "labels",
         sa.Column(
@@ -555,38 +373,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_labels_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_labels_job_id_state", "labels", ["job_id", "state"], unique=False)
-    op.create_index("ix_labels_printer_id_sent_no", "labels", ["printer_id", "sent_no"], unique=True)
-    op.create_index("ix_labels_reprint_of", "labels", ["reprint_of"], unique=False)
-    op.create_index("ix_labels_store_id_state", "labels", ["store_id", "state"], unique=False)
-    op.create_index("ix_labels_subject", "labels", ["subject"], unique=False)
-    op.create_index("ix_labels_turn", "labels", ["printer_id", "state", "lane", "place", "seq"], unique=False)
-    op.create_table(
-        "waybill_batch_items",
-        sa.Column("batch_id", sa.String(length=26), nullable=False),
-        sa.Column("place", sa.Integer(), nullable=False),
-        sa.Column("row", sa.Integer(), nullable=True),
-        sa.Column("order_number", sa.String(length=64), nullable=False),
-        sa.Column("state", sa.String(length=8), nullable=False),
-        sa.Column("request", sa.LargeBinary(), nullable=True),
-        sa.Column("waybill_id", sa.String(length=26), nullable=True),
-        sa.Column("code", sa.String(length=80), server_default="", nullable=False),
-        sa.Column("field", sa.String(length=80), server_default="", nullable=False),
-        sa.Column("detail", sa.String(length=200), server_default="", nullable=False),
-        sa.CheckConstraint(
-            "state IN ('open', 'issued', 'refused')", name=op.f("ck_waybill_batch_items_state")
-        ),
-        sa.ForeignKeyConstraint(
-            ["batch_id"], ["waybill_batches.id"], name=op.f("fk_waybill_batch_items_batch_id_waybill_batches")
-        ),
-        sa.ForeignKeyConstraint(
-            ["waybill_id"], ["waybills.id"], name=op.f("fk_waybill_batch_items_waybill_id_waybills")
-        ),
-        sa.PrimaryKeyConstraint("batch_id", "place", name=op.f("pk_waybill_batch_items")),
-    )
-    op.create_index(
-        op.f("ix_waybill_batch_items_waybill_id"), "waybill_batch_items", ["waybill_id"], unique=False
-    )
+    with op.batch_alter_table("labels", schema=None) as batch_op:
+        batch_op.create_index("ix_labels_job_id_state", ["job_id", "state"], unique=False)
+        batch_op.create_index("ix_labels_printer_id_sent_no", ["printer_id", "sent_no"], unique=True)
+        batch_op.create_index("ix_labels_reprint_of", ["reprint_of"], unique=False)
+        batch_op.create_index("ix_labels_store_id_state", ["store_id", "state"], unique=False)
+        batch_op.create_index("ix_labels_subject", ["subject"], unique=False)
+        batch_op.create_index("ix_labels_turn", ["printer_id", "state", "lane", "place", "seq"], unique=False)
+
     op.create_table(
         "waybill_events",
         sa.Column(
@@ -604,7 +398,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_waybill_events")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_waybill_events_waybill_id"), "waybill_events", ["waybill_id"], unique=False)
+    with op.batch_alter_table("waybill_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_waybill_events_waybill_id"), ["waybill_id"], unique=False)
+
     op.create_table(
         "waybill_keys",
         sa.Column("store_id", sa.String(length=26), nullable=False),
@@ -628,64 +424,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("waybill_id", "order_number", name=op.f("pk_waybill_orders")),
     )
-    op.create_index(
-        "ix_waybill_orders_owner_id_order_number",
-        "waybill_orders",
-        ["owner_id", "order_number"],
-        unique=False,
-    )
-    op.create_table(
-        "waybill_people",
-        sa.Column("waybill_id", sa.String(length=26), nullable=False),
-        sa.Column("phone", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=32), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["waybill_id"], ["waybills.id"], name=op.f("fk_waybill_people_waybill_id_waybills")
-        ),
-        sa.PrimaryKeyConstraint("waybill_id", name=op.f("pk_waybill_people")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_waybill_people_name", "waybill_people", ["name"], unique=False)
-    op.create_index("ix_waybill_people_phone", "waybill_people", ["phone"], unique=False)
-    op.create_table(
-        "waybill_updates",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("store_id", sa.String(length=26), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("waybill_id", sa.String(length=26), nullable=False),
-        sa.Column("actor", sa.String(length=80), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("state", sa.String(length=12), nullable=False),
-        sa.Column("reason", sa.String(length=80), server_default="", nullable=False),
-        sa.Column("pending_of", sa.String(length=26), nullable=True),
-        sa.Column("wanted", sa.LargeBinary(), nullable=True),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("attempt_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('pending', 'done', 'given_back', 'refused')", name=op.f("ck_waybill_updates_state")
-        ),
-        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_waybill_updates_store_id_stores")),
-        sa.ForeignKeyConstraint(
-            ["waybill_id"], ["waybills.id"], name=op.f("fk_waybill_updates_waybill_id_waybills")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_waybill_updates")),
-        sa.UniqueConstraint("pending_of", name=op.f("uq_waybill_updates_pending_of")),
-        sa.UniqueConstraint("store_id", "key", name=op.f("uq_waybill_updates_store_id_key")),
-    )
-    op.create_index(
-        "ix_waybill_updates_state_attempt_until", "waybill_updates", ["state", "attempt_until"], unique=False
-    )
-    op.create_index(
-        "ix_waybill_updates_store_id_destroyed_at",
-        "waybill_updates",
-        ["store_id", "destroyed_at"],
-        unique=False,
-    )
-    op.create_index(op.f("ix_waybill_updates_waybill_id"), "waybill_updates", ["waybill_id"], unique=False)
+    with op.batch_alter_table("waybill_orders", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_waybill_orders_owner_id_order_number", ["owner_id", "order_number"], unique=False
+        )
+
     op.create_table(
         "changes",
         sa.Column(
@@ -710,100 +453,77 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_changes")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_changes_job_id_seq", "changes", ["job_id", "seq"], unique=False)
+    with op.batch_alter_table("changes", schema=None) as batch_op:
+        batch_op.create_index("ix_changes_job_id_seq", ["job_id", "seq"], unique=False)
 
 
 def downgrade() -> None:
-    """Drop every table."""
+    with op.batch_alter_table("changes", schema=None) as batch_op:
+        batch_op.drop_index("ix_changes_job_id_seq")
 
-    op.drop_index("ix_changes_job_id_seq", table_name="changes")
     op.drop_table("changes")
-    op.drop_index(op.f("ix_waybill_updates_waybill_id"), table_name="waybill_updates")
-    op.drop_index("ix_waybill_updates_store_id_destroyed_at", table_name="waybill_updates")
-    op.drop_index("ix_waybill_updates_state_attempt_until", table_name="waybill_updates")
-    op.drop_table("waybill_updates")
-    op.drop_index("ix_waybill_people_phone", table_name="waybill_people")
-    op.drop_index("ix_waybill_people_name", table_name="waybill_people")
-    op.drop_table("waybill_people")
-    op.drop_index("ix_waybill_orders_owner_id_order_number", table_name="waybill_orders")
+    with op.batch_alter_table("waybill_orders", schema=None) as batch_op:
+        batch_op.drop_index("ix_waybill_orders_owner_id_order_number")
+
     op.drop_table("waybill_orders")
     op.drop_table("waybill_keys")
-    op.drop_index(op.f("ix_waybill_events_waybill_id"), table_name="waybill_events")
+    with op.batch_alter_table("waybill_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_waybill_events_waybill_id"))
+
     op.drop_table("waybill_events")
-    op.drop_index(op.f("ix_waybill_batch_items_waybill_id"), table_name="waybill_batch_items")
-    op.drop_table("waybill_batch_items")
-    op.drop_index("ix_labels_turn", table_name="labels")
-    op.drop_index("ix_labels_subject", table_name="labels")
-    op.drop_index("ix_labels_store_id_state", table_name="labels")
-    op.drop_index("ix_labels_reprint_of", table_name="labels")
-    op.drop_index("ix_labels_printer_id_sent_no", table_name="labels")
-    op.drop_index("ix_labels_job_id_state", table_name="labels")
+    with op.batch_alter_table("labels", schema=None) as batch_op:
+        batch_op.drop_index("ix_labels_turn")
+        batch_op.drop_index("ix_labels_subject")
+        batch_op.drop_index("ix_labels_store_id_state")
+        batch_op.drop_index("ix_labels_reprint_of")
+        batch_op.drop_index("ix_labels_printer_id_sent_no")
+        batch_op.drop_index("ix_labels_job_id_state")
+
     op.drop_table("labels")
-    op.drop_index("ix_waybills_store_id_state", table_name="waybills")
-    op.drop_index("ix_waybills_state_attempt_until", table_name="waybills")
-    op.drop_index(
-        "ix_waybills_not_erased",
-        table_name="waybills",
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
-    op.drop_index("ix_waybills_next_look_at", table_name="waybills")
+    with op.batch_alter_table("waybills", schema=None) as batch_op:
+        batch_op.drop_index("ix_waybills_store_id_state")
+        batch_op.drop_index("ix_waybills_state_attempt_until")
+
     op.drop_table("waybills")
-    op.drop_index(op.f("ix_subscription_events_subscription_id"), table_name="subscription_events")
+    with op.batch_alter_table("subscription_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_subscription_events_subscription_id"))
+
     op.drop_table("subscription_events")
     op.drop_table("documents")
-    op.drop_index("ix_subscriptions_store_id_carrier", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_look_at", table_name="subscriptions")
-    op.drop_index(op.f("ix_subscriptions_address_id"), table_name="subscriptions")
+    with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.drop_index("ix_subscriptions_store_id_carrier")
+        batch_op.drop_index(batch_op.f("ix_subscriptions_address_id"))
+
     op.drop_table("subscriptions")
-    op.drop_index("ix_print_jobs_store_id_id", table_name="print_jobs")
-    op.drop_index(
-        "ix_print_jobs_not_erased",
-        table_name="print_jobs",
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
+    with op.batch_alter_table("print_jobs", schema=None) as batch_op:
+        batch_op.drop_index("ix_print_jobs_store_id_id")
+
     op.drop_table("print_jobs")
-    op.drop_index(op.f("ix_pool_origins_pool_id"), table_name="pool_origins")
-    op.drop_table("pool_origins")
-    op.drop_index("ix_pool_numbers_pool_id_state", table_name="pool_numbers")
-    op.drop_index(op.f("ix_pool_numbers_parcel"), table_name="pool_numbers")
-    op.drop_table("pool_numbers")
-    op.drop_index("ix_order_people_phone", table_name="order_people")
-    op.drop_index("ix_order_people_name", table_name="order_people")
-    op.drop_table("order_people")
-    op.drop_index("ix_credentials_user_id_kind", table_name="credentials")
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.drop_index("ix_credentials_user_id_kind")
+
     op.drop_table("credentials")
-    op.drop_index("ix_waybill_batches_state_lease_until", table_name="waybill_batches")
-    op.drop_table("waybill_batches")
     op.drop_table("users")
-    op.drop_table("store_preferences")
     op.drop_table("sender_addresses")
-    op.drop_index(
-        "uq_printers_store_id_name",
-        table_name="printers",
-        sqlite_where=sa.text("removed_at IS NULL"),
-        postgresql_where=sa.text("removed_at IS NULL"),
-    )
+    with op.batch_alter_table("printers", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_printers_store_id_name",
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+
     op.drop_table("printers")
-    op.drop_index(
-        "ix_orders_not_erased",
-        table_name="orders",
-        sqlite_where=sa.text("erased_at IS NULL"),
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
-    op.drop_index("ix_orders_merchant_id_state", table_name="orders")
-    op.drop_index("ix_orders_factory_id_state", table_name="orders")
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.drop_index("ix_orders_merchant_id_state")
+        batch_op.drop_index("ix_orders_factory_id_state")
+
     op.drop_table("orders")
-    op.drop_table("number_pools")
-    op.drop_index(op.f("ix_network_accounts_token_print"), table_name="network_accounts")
-    op.drop_index(op.f("ix_network_accounts_former_print"), table_name="network_accounts")
     op.drop_table("network_accounts")
-    op.drop_index(op.f("ix_bindings_merchant_id"), table_name="bindings")
-    op.drop_index(op.f("ix_bindings_factory_id"), table_name="bindings")
+    with op.batch_alter_table("bindings", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_bindings_merchant_id"))
+        batch_op.drop_index(batch_op.f("ix_bindings_factory_id"))
+
     op.drop_table("bindings")
-    op.drop_index("ix_audit_entries_store_id_seq", table_name="audit_entries")
-    op.drop_table("audit_entries")
     op.drop_table("stores")
     op.drop_table("feed_cursors")
     op.drop_table("blocks")
