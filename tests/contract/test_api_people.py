@@ -62,11 +62,11 @@ def test_each_look_in_clear_is_written_down(owner):
     address = owner.get("/addresses").json["items"][0]["id"]
     for path in (f"/waybills/{waybill}", f"/orders/{order}"):
         assert not _is_clear(owner.get(path).get_data(as_text=True))
-        assert owner.get(f"{path}?clear=true&reason=call").json["recipient"]["phone"] == RECIPIENT["phone"]
-    assert owner.get(f"/addresses/{address}?clear=true").json["party"]["phone"] == SENDER["phone"]
+        assert owner.look(path).json["recipient"]["phone"] == RECIPIENT["phone"]
+    assert owner.look(f"/addresses/{address}", "moved").json["party"]["phone"] == SENDER["phone"]
     trail = owner.get("/audit?limit=3")
     assert [(one["action"], one["subject"], one["reason"], one["via"]) for one in trail.json["items"]] == [
-        ("address.clear", f"address:{address}", "", "api"),
+        ("address.clear", f"address:{address}", "moved", "api"),
         ("order.clear", f"order:{order}", "call", "api"),
         ("waybill.clear", f"waybill:{waybill}", "call", "api"),
     ]
@@ -82,7 +82,7 @@ def test_no_look_without_the_right_and_none_is_written_down_then(house, owner):
     before = owner.get("/audit?limit=1").json["items"]
     for path in (f"/waybills/{waybill}", f"/orders/{order}"):
         assert clerk.get(path).status_code == 200
-        answer = clerk.get(f"{path}?clear=true")
+        answer = clerk.look(path)
         assert_problem(answer, 403, "forbidden")
         assert not _is_clear(answer.get_data(as_text=True))
     assert owner.get("/audit?limit=1").json["items"] == before
@@ -144,7 +144,7 @@ def test_a_factory_sees_no_merchants_recipient(house, owner):
     factory.post(f"/bindings/{binding['id']}/accept")
     order = owner.post("/orders", {**ORDER, "number": "D-1"}).json
     owner.post("/orders/assign", {"order_ids": [order["id"]], "factory_id": factory.store.id})
-    assert_problem(factory.get(f"/orders/{order['id']}?clear=true"), 422, "order.masked")
+    assert_problem(factory.look(f"/orders/{order['id']}"), 422, "order.masked")
     assert factory.post("/orders/find", {"phone": RECIPIENT["phone"]}).json["items"] == []
 
 
@@ -157,7 +157,7 @@ def test_what_was_erased_is_gone(house, owner):
     for path, code in ((f"/waybills/{waybill}", "waybill.erased"), (f"/orders/{order}", "order.erased")):
         left = owner.get(path).json
         assert left["erased_at"] and left["recipient"]["name"] in ("", "*")
-        assert_problem(owner.get(f"{path}?clear=true"), 410, code)
+        assert_problem(owner.look(path), 410, code)
     assert owner.post("/waybills/find", {"phone": RECIPIENT["phone"]}).json["items"] == []
     house.rooms.printers.browser(Actor.operator(owner.store.id))
     assert_problem(owner.post(f"/waybills/{waybill}/pdf", {}, key="erased"), 410, "waybill.erased")

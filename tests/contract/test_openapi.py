@@ -144,6 +144,21 @@ def test_every_route_of_the_api_is_described(house):
     assert described == served
 
 
+def test_nothing_that_people_type_freely_is_described_as_part_of_an_address(house):
+    """Proxies and browsers keep addresses: reasons, names and phones go in bodies, also those of a look in clear (R1)."""
+    queries = {
+        (path, parameter["name"])
+        for path, operations in _description(house)["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters"
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
+    }
+    assert ("/api/v1/waybills", "limit") in queries
+    free = {"reason", "name", "phone", "text", "note", "detail", "clear", "contact_name", "contact_phone"}
+    assert {(path, name) for path, name in queries if name in free} == set()
+
+
 def _point_at(case, ids):
     """Let a call that fits the description mean things that are there, so that it gets past the door."""
     for name in case.path_parameters or {}:

@@ -77,7 +77,7 @@ def _trade(api: Api, merchant: Api) -> None:
         if number == 0:
             reprint = {"printer": PRINTER, "reason": "标签损坏"}
             api.wait_for_job(api.post(f"{path}/reprint", reprint, key="reprint")["id"])
-            assert api.get(f"{path}?clear=true")["recipient"]["name"] == recipient.name
+            assert api.post(f"{path}/clear", {"reason": "核对"})["recipient"]["name"] == recipient.name
         if number == 1:
             opening = api.post(f"{path}/pdf", {"reason": "打印机故障"}, key="pdf")
             status, pdf = api.raw("POST", f"/labels/{opening['label']['id']}/pdf", {})
@@ -90,7 +90,8 @@ def _trade(api: Api, merchant: Api) -> None:
         "lines": [{"name": "茶", "quantity": 1}],
     }
     made = merchant.post("/orders", {**order, "shown_sender": _party(SENDER)})
-    assert merchant.get(f"/orders/{made['id']}?clear=true")["recipient"]["phone"] == RECIPIENTS[0].phone
+    look = merchant.post(f"/orders/{made['id']}/clear", {"reason": "核对"})
+    assert look["recipient"]["phone"] == RECIPIENTS[0].phone
     wrong = {
         "carrier": CARRIER,
         "orders": ["P-wrong"],

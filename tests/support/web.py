@@ -68,6 +68,10 @@ class Api:
         """POST."""
         return self("POST", path, body, **options)
 
+    def look(self, path: str, reason: str = "call", **options: Any) -> Any:
+        """The thing at ``path`` in clear, for ``reason``."""
+        return self.post(path + "/clear", {"reason": reason}, **options)
+
 
 class House:
     """An app on its rooms, and people of its stores."""

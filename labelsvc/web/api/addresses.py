@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from pydantic import Field
 
 from labelsvc.waybills import SenderAddress
-from labelsvc.web.api.shape import Answer, Body, Clear, Line, PartyIn, PartyOut, Query, moment
+from labelsvc.web.api.shape import Answer, Body, Line, Look, PartyIn, PartyOut, Query, moment
 from labelsvc.web.rooms import divisions, rooms
 from labelsvc.web.session import actor
 
@@ -74,13 +74,19 @@ def create(json_data: AddressIn) -> dict[str, Any]:
 
 
 @api.get("/addresses/<ident:address_id>")
-@api.input(Clear, location="query")
+@api.input(Query, location="query")
 @api.output(AddressOut)
-def one(address_id: str, query_data: Clear) -> dict[str, Any]:
-    """One sender address; in clear by right, and written down (R1)."""
-    if query_data.clear:
-        return address_out(rooms().addresses.clear(actor(), address_id, query_data.reason))
+def one(address_id: str, query_data: Query) -> dict[str, Any]:
+    """One sender address, masked."""
     return address_out(rooms().addresses.get(actor(), address_id))
+
+
+@api.post("/addresses/<ident:address_id>/clear")
+@api.input(Look)
+@api.output(AddressOut)
+def clear(address_id: str, json_data: Look) -> dict[str, Any]:
+    """One sender address in clear, by right, and written down (R1)."""
+    return address_out(rooms().addresses.clear(actor(), address_id, json_data.reason))
 
 
 @api.put("/addresses/<ident:address_id>")

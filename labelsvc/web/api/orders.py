@@ -13,15 +13,16 @@ from labelsvc.web.api.carriers import CarrierCode
 from labelsvc.web.api.shape import (
     Answer,
     Body,
-    Clear,
     Id,
     Key,
     Line,
     Lines,
+    Look,
     Paging,
     PartyIn,
     PartyOut,
     Person,
+    Query,
     Reason,
     moment,
     page_of,
@@ -202,13 +203,19 @@ def find(json_data: Person) -> dict[str, Any]:
 
 
 @api.get("/orders/<ident:order_id>")
-@api.input(Clear, location="query")
+@api.input(Query, location="query")
 @api.output(OrderOut)
-def one(order_id: str, query_data: Clear) -> dict[str, Any]:
-    """One order; a merchant's own one in clear by right, and written down (R1)."""
-    if query_data.clear:
-        return order_out(rooms().orders.clear(actor(), order_id, query_data.reason))
+def one(order_id: str, query_data: Query) -> dict[str, Any]:
+    """One order, masked."""
     return order_out(rooms().orders.get(actor(), order_id))
+
+
+@api.post("/orders/<ident:order_id>/clear")
+@api.input(Look)
+@api.output(OrderOut)
+def clear(order_id: str, json_data: Look) -> dict[str, Any]:
+    """One order of the merchant's own in clear, by right, and written down (R1)."""
+    return order_out(rooms().orders.clear(actor(), order_id, json_data.reason))
 
 
 @api.post("/orders/<ident:order_id>/hold")

@@ -118,13 +118,13 @@ class Paging(Query):
     limit: int = Field(50, ge=1, le=100)
 
 
-class Clear(Query):
-    """Whether personal data are wanted unmasked: only by right, and each look is written down (R1). Lists never are."""
+class Look(Body):
+    """Why personal data are wanted unmasked: only by right, and each look is written down (R1). Lists never are.
 
-    clear: bool = False
-    reason: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] = Field(
-        "", description="Why; for the audit trail. No personal data."
-    )
+    A body and not a query, because addresses stand in the logs of proxies and browsers.
+    """
+
+    reason: Reason = Field(description="For the audit trail. No personal data.")
 
 
 class PartyIn(Body):

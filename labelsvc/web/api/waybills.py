@@ -15,17 +15,18 @@ from labelsvc.web.api.jobs import JobOut, LabelOut, job_out, label_out
 from labelsvc.web.api.shape import (
     Answer,
     Body,
-    Clear,
     Id,
     ItemProblem,
     Key,
     Line,
     Lines,
+    Look,
     Name,
     Paging,
     PartyIn,
     PartyOut,
     Person,
+    Query,
     Reason,
     Reference,
     item_problem,
@@ -393,13 +394,19 @@ def listed(query_data: WaybillsQuery) -> dict[str, Any]:
 
 
 @api.get("/<waybill:waybill>")
-@api.input(Clear, location="query")
+@api.input(Query, location="query")
 @api.output(WaybillOut)
-def one(waybill: str, query_data: Clear) -> dict[str, Any]:
-    """One waybill, by id or number; its parties in clear by right, for one's own orders (D7), and written down (R1)."""
-    if query_data.clear:
-        return waybill_out(rooms().waybills.clear(actor(), waybill, query_data.reason))
+def one(waybill: str, query_data: Query) -> dict[str, Any]:
+    """One waybill, by id or number, masked."""
     return waybill_out(rooms().waybills.get(actor(), waybill))
+
+
+@api.post("/<waybill:waybill>/clear")
+@api.input(Look)
+@api.output(WaybillOut)
+def clear(waybill: str, json_data: Look) -> dict[str, Any]:
+    """One waybill with its parties in clear, by right, for one's own orders (D7), and written down (R1)."""
+    return waybill_out(rooms().waybills.clear(actor(), waybill, json_data.reason))
 
 
 @api.get("/<waybill:waybill>/history")
