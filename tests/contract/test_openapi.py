@@ -15,6 +15,7 @@ from support.web import RECIPIENT, SENDER, House, build, label_data
 
 from labelsvc.mockcarrier import CLIENT_ID, CLIENT_SECRET
 from labelsvc.security import Actor
+from labelsvc.web.codes import CODES, is_listed
 
 #: positive_data_acceptance is left out: rules of the domain refuse much that fits a schema (a province that isn't one).
 CHECK_NAMES = [
@@ -127,6 +128,12 @@ def test_the_description_is_valid_openapi_3_1(house):
     openapi_spec_validator.validate(description)
 
 
+def test_the_description_lists_the_error_codes(house):
+    """A3: a client's maker finds every code, and that new ones may come."""
+    code = _description(house)["components"]["schemas"]["Problem"]["properties"]["code"]
+    assert code["x-extensible-enum"] == sorted(CODES) and "enum" not in code
+
+
 def test_every_route_of_the_api_is_described(house):
     """No call that the description doesn't know, and none that isn't there."""
     described = {
@@ -201,6 +208,8 @@ def test_generated_calls_meet_no_fault_and_no_undocumented_answer(house, seeded)
                 _point_at(case, ids)
             answer = case.call(headers=headers)
             done[answer.status_code] = done.get(answer.status_code, 0) + 1
+            if answer.status_code >= 400:
+                assert is_listed(answer.json()["code"]), answer.json()
             # 413 is documented, and a right answer to a body over 2 MiB, which the check of wrong data doesn't know.
             fitting = [
                 check for check in checks if answer.status_code != 413 or "negative" not in check.__name__

@@ -10,6 +10,7 @@ from labelsvc.daemon import Rooms, assemble
 from labelsvc.security import Actor, Role, Store, StoreKind
 from labelsvc.settings import load
 from labelsvc.web import create_app
+from labelsvc.web.codes import is_listed
 
 RECIPIENT = {
     "name": "欧阳春晓",
@@ -109,6 +110,7 @@ def assert_problem(answer: Any, status: int | set[int], code: str | None = None)
     body: dict[str, Any] = answer.json
     assert {"type", "title", "status", "detail", "code", "errors"} <= body.keys()
     assert body["status"] == answer.status_code
+    assert is_listed(body["code"]), body["code"]
     if code:
         assert body["code"] == code
     return body

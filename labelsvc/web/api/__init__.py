@@ -21,6 +21,7 @@ from labelsvc.web.api import (
     templates,
     waybills,
 )
+from labelsvc.web.codes import CODES
 from labelsvc.web.gate import SAFE
 
 _RESOURCES = (
@@ -47,7 +48,11 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stable, for machines."},
+        "code": {
+            "type": "string",
+            "description": "Stable, for machines; a * stands for a number of the network's. New ones may come.",
+            "x-extensible-enum": sorted(CODES),
+        },
         "errors": {
             "type": "array",
             "items": {
