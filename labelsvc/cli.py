@@ -1004,6 +1004,7 @@ def erase(
     days: Annotated[
         int, typer.Option(min=1, max=36500, help="Erase what is older; by default the setting.")
     ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much would be erased.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase the personal data of old waybills, orders, labels and batches of every store now; their records stay."""
@@ -1014,6 +1015,9 @@ def erase(
     if not days:
         raise Invalid("say after how many days: the setting erase_after_days is 0", field="days")
     erasure, erased = Erasure.of(rooms, days), 0
+    if dry_run:
+        _show({"due": erasure.due(), "older_than_days": days}, as_json)
+        return
     while found := erasure.round():
         erased += found
     _show({"erased": erased, "older_than_days": days}, as_json)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
@@ -161,27 +161,47 @@ class Rounds:
             self._stopped.wait(ROUND_S)
 
 
+class Forgetful(Protocol):
+    """A room, or a part of one, that keeps personal data for a time."""
+
+    def erasable(self, before: datetime) -> int:
+        """How many things made before a time hold personal data that are due."""
+
+    def erase(self, before: datetime) -> int:
+        """Erase those of a small batch of them; of how many."""
+
+
 class Erasure:
     """Erases personal data once they are old: of waybills, orders and labels, a small batch of each a round."""
 
-    def __init__(self, database: Database, days: int, *erase: Callable[[datetime], int]) -> None:
-        """``erase``: the rooms' verbs, each of which takes the time before which things are old."""
+    def __init__(self, database: Database, days: int, **rooms: Forgetful) -> None:
         self._database = database
         self._age = timedelta(days=days)
-        self._erase = erase
+        self._rooms = rooms
 
     @classmethod
     def of(cls, rooms: Rooms, days: int) -> Erasure:
         """Of every room that keeps personal data for a time."""
-        erase = (rooms.jobs.erase, rooms.orders.erase, rooms.waybills.erase, rooms.batches.erase)
-        return cls(rooms.database, days, *erase)
+        return cls(
+            rooms.database,
+            days,
+            waybills=rooms.waybills,
+            orders=rooms.orders,
+            print_jobs=rooms.jobs,
+            batches=rooms.batches,
+        )
+
+    def due(self) -> dict[str, int]:
+        """How much of what would be erased now, in as many rounds as it takes; touches nothing."""
+        before = self._database.now() - self._age
+        return {name: room.erasable(before) if self._age else 0 for name, room in self._rooms.items()}
 
     def round(self) -> int:
         """Erase what is due, as far as a batch goes; how much was."""
         if not self._age:
             return 0
         before = self._database.now() - self._age
-        return sum(erase(before) for erase in self._erase)
+        return sum(room.erase(before) for room in self._rooms.values())
 
 
 def _warm_up(templates: StandardTemplates) -> None:

@@ -135,6 +135,11 @@ class Orders:
             found = rows.orders_named(connection, ids, actor.store_id)
         return [self._shown(actor, order) for order in found]
 
+    def erasable(self, before: datetime) -> int:
+        """How many orders ``erase`` has to do with, made before a time."""
+        with self._database.reading() as connection:
+            return rows.count_erasable(connection, before)
+
     def erase(self, before: datetime, limit: int = 100) -> int:
         """Erase the personal data of up to ``limit`` orders made before a time; how many were. For the daemon's rounds."""
         with self._database.reading() as connection:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    func,
     select,
     text,
     update,
@@ -292,6 +293,15 @@ def erasable(connection: Connection, before: datetime, limit: int) -> list[tuple
         .limit(limit)
     )
     return [(row.id, row.merchant_id) for row in rows]
+
+
+def count_erasable(connection: Connection, before: datetime) -> int:
+    """How many orders ``erasable`` would name without a limit."""
+    return connection.execute(
+        select(func.count())
+        .select_from(orders)
+        .where(orders.c.erased_at.is_(None), orders.c.created_at < before)
+    ).scalar_one()
 
 
 def erase_orders(connection: Connection, ids: Collection[str], now: datetime) -> None:

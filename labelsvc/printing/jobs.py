@@ -347,6 +347,11 @@ class PrintJobs:
         self.wakeups.tell_change()
         return data
 
+    def erasable(self, before: datetime) -> int:
+        """How many jobs ``erase`` has to do with, made before a time."""
+        with self._database.reading() as connection:
+            return journal.count_erasable(connection, before)
+
     def erase(self, before: datetime, limit: int = 100) -> int:
         """Erase what up to ``limit`` jobs made before a time were to print, and the bytes sent; how many jobs were.
 

@@ -909,14 +909,25 @@ def block_on(connection: Connection, subject: str | None) -> str | None:
 
 def erasable(connection: Connection, before: datetime, limit: int) -> list[tuple[str, str]]:
     """Ids and stores of jobs made before a time whose documents are still there, oldest first; none that is being sent."""
-    sending = exists().where(labels.c.job_id == print_jobs.c.id, labels.c.state == LabelState.SENDING)
     rows = connection.execute(
         select(print_jobs.c.id, print_jobs.c.store_id)
-        .where(print_jobs.c.erased_at.is_(None), print_jobs.c.created_at < before, not_(sending))
+        .where(*_erasable(before))
         .order_by(print_jobs.c.created_at)
         .limit(limit)
     )
     return [(row.id, row.store_id) for row in rows]
+
+
+def count_erasable(connection: Connection, before: datetime) -> int:
+    """How many jobs ``erasable`` would name without a limit."""
+    return connection.execute(
+        select(func.count()).select_from(print_jobs).where(*_erasable(before))
+    ).scalar_one()
+
+
+def _erasable(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    sending = exists().where(labels.c.job_id == print_jobs.c.id, labels.c.state == LabelState.SENDING)
+    return print_jobs.c.erased_at.is_(None), print_jobs.c.created_at < before, not_(sending)
 
 
 def erase(connection: Connection, job_ids: list[str], now: datetime) -> None:

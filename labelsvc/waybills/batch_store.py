@@ -399,6 +399,15 @@ def batches_before(connection: Connection, before: datetime, limit: int) -> list
     )
 
 
+def count_batches_before(connection: Connection, before: datetime) -> int:
+    """How many batches ``batches_before`` would name without a limit."""
+    return connection.execute(
+        select(func.count())
+        .select_from(waybill_batches)
+        .where(waybill_batches.c.state == BatchState.OPEN.value, waybill_batches.c.created_at < before)
+    ).scalar_one()
+
+
 def expire(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     """Give up, and forget, what is still open of these batches; whoever works on one loses it."""
     for id in ids:

@@ -208,6 +208,11 @@ class Batches:
         """Let ``work`` end after the parcels in hand; the rest stays for whoever comes next."""
         self._stopped.set()
 
+    def erasable(self, before: datetime) -> int:
+        """How many batches ``erase`` has to do with, made before a time."""
+        with self._database.reading() as connection:
+            return rows.count_batches_before(connection, before)
+
     def erase(self, before: datetime) -> int:
         """Give up parcels that were asked for before ``before`` and still have no result, and forget them; how many batches."""
         with self._database.reading() as connection:

@@ -18,6 +18,7 @@ from labelsvc.waybills import people_store
 from labelsvc.waybills import store as rows
 from labelsvc.waybills.model import Waybill, text_fault
 from labelsvc.waybills.register import Register
+from labelsvc.waybills.update_store import forget_updates
 
 _log = get_logger("waybills")
 
@@ -67,18 +68,25 @@ class People:
             found = rows.waybills_named(connection, ids, actor.store_id)
         return [waybill.masked() for waybill in found]
 
+    def erasable(self, before: datetime) -> int:
+        """How many waybills ``erase`` has to do with, made before a time."""
+        with self._database.reading() as connection:
+            return rows.count_erasable(connection, before)
+
     def erase(self, before: datetime, limit: int = 100) -> int:
         """Erase the personal data of up to ``limit`` waybills made before a time; how many were.
 
         For the daemon's rounds. Number, carrier, state, times, orders and division stay; what is still being asked of the
-        network waits for its outcome.
+        network waits for its outcome; an update is given up.
         """
         with self._database.reading() as connection:
             if not rows.erasable(connection, before, 1):
                 return 0
         with self._database.transaction() as connection:
             found = rows.erasable(connection, before, limit)
-            rows.erase_waybills(connection, [id for id, _ in found], self._database.now())
+            ids, now = [id for id, _ in found], self._database.now()
+            rows.erase_waybills(connection, ids, now)
+            forget_updates(connection, ids, now)
             for owner_id, count in Counter(owner_id for _, owner_id in found).items():
                 eraser = Actor("erasure", owner_id, "erasure", frozenset(), "daemon")
                 self._audit.note(connection, eraser, "waybill.erase", f"{count} waybills")

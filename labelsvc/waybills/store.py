@@ -17,6 +17,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
@@ -549,15 +550,26 @@ def erasable(connection: Connection, before: datetime, limit: int) -> list[tuple
     """
     rows = connection.execute(
         select(waybills.c.id, waybills.c.owner_id)
-        .where(
-            waybills.c.erased_at.is_(None),
-            waybills.c.created_at < before,
-            waybills.c.state.not_in([state.value for state in UNSETTLED]),
-        )
+        .where(*_erasable(before))
         .order_by(waybills.c.created_at)
         .limit(limit)
     )
     return [(row.id, row.owner_id) for row in rows]
+
+
+def count_erasable(connection: Connection, before: datetime) -> int:
+    """How many waybills ``erasable`` would name without a limit."""
+    return connection.execute(
+        select(func.count()).select_from(waybills).where(*_erasable(before))
+    ).scalar_one()
+
+
+def _erasable(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        waybills.c.erased_at.is_(None),
+        waybills.c.created_at < before,
+        waybills.c.state.not_in([state.value for state in UNSETTLED]),
+    )
 
 
 def erase_waybills(connection: Connection, ids: Collection[str], now: datetime) -> None:

@@ -5,6 +5,7 @@ The rules that two requests could race past are constraints: one update of a way
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -225,6 +226,25 @@ def end_update(
         )
     )
     return changed.rowcount == 1
+
+
+def forget_updates(connection: Connection, waybill_ids: Collection[str], now: datetime) -> None:
+    """End the updates of erased waybills that are still on their way, and forget what they wanted.
+
+    Whoever asks the network at this moment finds that his update has ended, and records nothing.
+    """
+    connection.execute(
+        update(waybill_updates)
+        .where(waybill_updates.c.pending_of.in_(waybill_ids))
+        .values(
+            state=UpdateState.REFUSED.value,
+            reason="waybill.erased",
+            pending_of=None,
+            wanted=None,
+            attempt_until=None,
+            ended_at=now,
+        )
+    )
 
 
 def undestroyed(

@@ -46,6 +46,7 @@ from labelsvc.waybills.model import (
     WaybillState,
     subject_of,
 )
+from labelsvc.waybills.people import erased
 from labelsvc.waybills.people_store import replace_person
 from labelsvc.waybills.printouts import MAYBE_ON_PAPER, WAITING
 from labelsvc.waybills.register import Register, check_key
@@ -96,8 +97,8 @@ class Updating:
 
         A label of the old revision that still waits never comes out; one on paper is void (``void_labels``). The waybill is
         *issued* again and its label is printed anew. Raises Invalid, KeyReused, Refused (``waybill.handed_over``,
-        ``waybill.picked_up`` and what else the network says), Conflict ``waybill.not_live``, Unavailable
-        ``waybill.not_updated`` (nothing changed: ask again with the same key) or, with the network silent, its code.
+        ``waybill.picked_up`` and what else the network says), Conflict ``waybill.not_live``, Gone ``waybill.erased``,
+        Unavailable ``waybill.not_updated`` (nothing changed: ask again with the same key) or, with the network silent, its code.
         """
         actor.require(Right.ISSUE_WAYBILLS)
         check_key(key)
@@ -180,7 +181,6 @@ class Updating:
         with self._database.transaction() as connection:
             found = rows.filed(connection, id, lock=True)
             assert found is not None
-            wanted = replace(found.request, **given).checked()
             content = fingerprint(
                 connection.dialect, "waybill.update", [id, {name: _plain(given[name]) for name in given}]
             )
@@ -190,6 +190,9 @@ class Updating:
                     raise KeyReused("this key was used for another update")
                 if known[1].state is not UpdateState.GIVEN_BACK:
                     return known[1], None
+            if found.waybill.erased_at is not None:
+                raise erased()  # new data would stay for ever: nothing is erased twice
+            wanted = replace(found.request, **given).checked()
             standing = updates.pending_update(connection, id)
             if standing is not None:
                 return standing, None
@@ -371,6 +374,8 @@ class Updating:
 
     def _outcome(self, update: Update) -> Waybill:
         if update.state is UpdateState.REFUSED:
+            if update.reason == "waybill.erased":
+                raise erased()
             raise Refused(
                 "the carrier network refused the update", code=update.reason, waybill_id=update.waybill_id
             )

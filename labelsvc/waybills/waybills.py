@@ -74,6 +74,7 @@ class Waybills:
         people = People(database, register)
         self.clear = people.clear
         self.find_person = people.find_person
+        self.erasable = people.erasable
         self.erase = people.erase
 
     def settle(self, limit: int = 200) -> int:

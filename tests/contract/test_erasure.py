@@ -17,7 +17,7 @@ from labelsvc.errors import Conflict, Gone
 from labelsvc.labels import StandardTemplates
 from labelsvc.printing import DocumentRequest, LabelState, Printers, PrintJobs, PrintRequest, Profiles
 from labelsvc.security import Accounts, Actor, Audit
-from labelsvc.waybills import Divisions, SenderAddresses
+from labelsvc.waybills import Batches, Divisions, SenderAddresses
 from labelsvc.waybills import store as waybill_rows
 from labelsvc.waybills.people import People
 from labelsvc.waybills.register import Register
@@ -194,8 +194,38 @@ def test_the_rounds_erase_by_the_setting(
     """The daemon's duty goes by erase_after_days; 0 keeps everything."""
     with database.transaction() as connection:
         rows.add_waybill(connection, factory, RECIPIENT, age=OLD)
-    duties = (jobs.erase, orders.erase, people.erase)
-    assert Erasure(database, 0, *duties).round() == 0
-    assert Erasure(database, 365, *duties).round() == 0
-    assert Erasure(database, 180, *duties).round() == 1
-    assert Erasure(database, 180, *duties).round() == 0
+    kept = {"print_jobs": jobs, "orders": orders, "waybills": people}
+    assert Erasure(database, 0, **kept).round() == 0
+    assert Erasure(database, 365, **kept).round() == 0
+    assert Erasure(database, 180, **kept).round() == 1
+    assert Erasure(database, 180, **kept).round() == 0
+
+
+def test_what_is_due_is_told_beforehand(
+    database: Database, people: People, orders: Orders, jobs: PrintJobs, factory: Actor, merchant: Actor
+):
+    """A dry run counts what the rounds would erase, of each kind, over batches, and changes no row."""
+    batches = Batches(database, None)  # type: ignore[arg-type]
+    with database.transaction() as connection:
+        for state in ("issued", "cancelled", "unknown"):
+            rows.add_waybill(connection, factory, RECIPIENT, state=state, age=OLD)
+        for state in ("open", "done"):
+            rows.add(connection, metadata.tables["waybill_batches"], store_id=factory.store_id, state=state)
+    browser = jobs._printers.browser(factory).name
+    document = DocumentRequest("waybill-76x130", {"waybillCode": "1"}, subject="waybill:1", title="1")
+    jobs.submit(factory, PrintRequest(browser, (document,), key="one"))
+    for number in range(101):  # more than a round's worth
+        orders.create(merchant, NewOrder(f"D-{number}", RECIPIENT, (OrderLine("S", "杯", 1),), rows.SHOP))
+    for table in ("print_jobs", "orders", "waybill_batches"):
+        _age(database, table)
+    orders.create(merchant, NewOrder("young", RECIPIENT, (OrderLine("S", "杯", 1),), rows.SHOP))
+    erasure = Erasure(database, 180, waybills=people, orders=orders, print_jobs=jobs, batches=batches)
+    due = {"waybills": 2, "orders": 101, "print_jobs": 1, "batches": 1}
+    everything = [_opened(database, table.name) for table in metadata.sorted_tables]
+    assert erasure.due() == due == erasure.due()
+    assert [_opened(database, table.name) for table in metadata.sorted_tables] == everything
+    assert Erasure(database, 0, waybills=people, orders=orders).due() == {"waybills": 0, "orders": 0}
+    erased = 0
+    while found := erasure.round():
+        erased += found
+    assert erased == sum(due.values()) and set(erasure.due().values()) == {0}

@@ -9,14 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from support.house import MOVED, RECIPIENT, House, calm, house
 from support.programs import MockCarrier, mock_carrier
 
-from labelsvc.db import Database
+from labelsvc.db import Database, metadata
 from labelsvc.errors import Conflict, Forbidden, Gone, Invalid, KeyReused, NotFound, Refused, Unavailable
 from labelsvc.printing import LabelState
 from labelsvc.security import Actor, Right, Sealer
 from labelsvc.waybills import Item, WaybillState
+from labelsvc.waybills.update_store import pending_update
 
 UPDATE, QUERY = "pdd.waybill.update", "pdd.waybill.query.by.waybillcode"
 
@@ -449,3 +451,60 @@ def test_masked_labels(home: House):
     # The same key again is the same label, whatever was chosen meanwhile.
     assert home.waybills.open_pdf(home.actor, masked.id, "p1")[1].id == first.id
     assert home.waybills.clear(home.actor, masked.id).recipient == RECIPIENT
+
+
+def test_an_erased_waybill_forgets_what_an_open_update_wanted(home: House, mock: MockCarrier):
+    """W6: erasure ends an update whose answer never came, and the new recipient goes too; whoever asks later is told."""
+    waybill, other = home.issued(), home.issued()
+    mock.control(script=[{"fault": "drop", "only": UPDATE, "times": 2}])
+    for one in (waybill, other):
+        with pytest.raises(Unavailable):
+            home.waybills.update(home.actor, one.id, "u" + one.id, recipient=MOVED)
+    assert wanted_in(home) == [MOVED.detail] * 2  # the positive control: it is there, and can be read
+    with home.database.transaction() as connection:
+        table = metadata.tables["waybills"]
+        old = home.database.now() - timedelta(days=200)
+        connection.execute(table.update().where(table.c.id == waybill.id).values(created_at=old))
+    assert home.waybills.erase(home.database.now() - timedelta(days=180)) == 1
+    assert wanted_in(home) == [MOVED.detail]  # the other's, which isn't due
+    home.later()
+    assert home.waybills.settle_updates() == 1  # the other's again
+    with home.database.reading() as connection:
+        assert pending_update(connection, waybill.id) is None
+    for key in ("u" + waybill.id, "later"):
+        with pytest.raises(Gone) as told:
+            home.waybills.update(home.actor, waybill.id, key, recipient=MOVED)
+        assert told.value.code == "waybill.erased"
+    assert wanted_in(home) == []
+    left = home.waybills.get(home.actor, waybill.id)
+    assert left.revision == 0 and left.recipient.town == "" and left.recipient.phone == ""
+    assert home.waybills.get(home.actor, other.id).revision == 1
+
+
+def wanted_in(home: House) -> list[str]:
+    """The address details that updates hold, opened by the key."""
+    with home.database.reading() as connection:
+        found = connection.execute(select(metadata.tables["waybill_updates"].c.wanted)).scalars()
+        return [wanted["recipient"]["detail"] for wanted in found if wanted]
+
+
+def test_an_asker_whose_waybill_is_erased_meanwhile_records_nothing(home: House, mock: MockCarrier):
+    """W6: an answer that comes after the erasure brings no personal data back."""
+    waybill = home.issued()
+    filed: list[int] = []
+    ask = home.network.update
+
+    def erased_meanwhile(*said):
+        given = ask(*said)
+        filed.append(home.waybills.erase(home.database.now() + timedelta(seconds=1)))
+        return given
+
+    home.network.update = erased_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(Gone):
+        home.waybills.update(home.actor, waybill.id, "u1", recipient=MOVED)
+    assert filed == [1] and wanted_in(home) == []
+    with home.database.reading() as connection:
+        row = connection.execute(
+            select(metadata.tables["waybills"]).where(metadata.tables["waybills"].c.id == waybill.id)
+        ).one()
+    assert MOVED.name not in str(row) and MOVED.detail not in str(row) and row.print_data is None

@@ -245,6 +245,8 @@ def test_keys_are_rotated_and_a_backup_is_made(opened: Operator, tmp_path: Path)
     copy = tmp_path / "copy.db"
     assert opened("backup", str(copy))["written"] == str(copy) and copy.stat().st_size
     assert opened("backup", str(copy))["code"] == "backup.exists"
+    due = {"waybills": 0, "orders": 0, "print_jobs": 0, "batches": 0}
+    assert opened("erase", "--days", "1", "--dry-run") == {"due": due, "older_than_days": 1}
     assert opened("erase", "--days", "1") == {"erased": 0, "older_than_days": 1}
 
 
