@@ -823,6 +823,7 @@ def reconcile(
     since: Annotated[
         datetime | None, typer.Option(help="Only waybills made since then, UTC; by default every one.")
     ] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only waybills made before then, UTC.")] = None,
     store: StoreName = "",
     as_json: AsJson = False,
 ) -> None:
@@ -833,7 +834,11 @@ def reconcile(
     desk = _Desk(store)
     progress = None if as_json or not sys.stderr.isatty() else _say_asked
     found = desk.rooms.waybills.reconcile(
-        desk.actor, since=since.replace(tzinfo=UTC) if since else None, fix=fix, progress=progress
+        desk.actor,
+        since=since.replace(tzinfo=UTC) if since else None,
+        until=until.replace(tzinfo=UTC) if until else None,
+        fix=fix,
+        progress=progress,
     )
     if as_json:
         _show(found, as_json)

@@ -405,12 +405,19 @@ def record(connection: Connection, outcomes: Sequence[Outcome], *, now: datetime
 
 
 def page_of(
-    connection: Connection, store_id: str, after: str, limit: int, since: datetime | None
+    connection: Connection,
+    store_id: str,
+    after: str,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
 ) -> list[Filed]:
-    """A store's waybills made since then, oldest first, newer than the id ``after``."""
+    """A store's waybills made in [since, until), oldest first, newer than the id ``after``."""
     query = select(*_FILED).where(waybills.c.store_id == store_id, waybills.c.id > after)
     if since is not None:
         query = query.where(waybills.c.created_at >= since)
+    if until is not None:
+        query = query.where(waybills.c.created_at < until)
     return [filed_from(row) for row in connection.execute(query.order_by(waybills.c.id).limit(limit))]
 
 

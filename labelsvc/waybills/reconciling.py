@@ -87,12 +87,16 @@ class PointTotals:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a comparison found; ``asked`` waybills were looked up, of which ``unanswered`` the network didn't tell."""
+    """What a comparison found; ``asked`` waybills were looked up, of which ``unanswered`` the network didn't tell.
+
+    ``next``: the id to go on after; None: nothing is left, and the totals of the points are here too.
+    """
 
     differences: tuple[Difference, ...]
     points: tuple[PointTotals, ...]
     asked: int
     unanswered: int
+    next: str | None = None
 
 
 class Reconciling:
@@ -112,10 +116,16 @@ class Reconciling:
         actor: Actor,
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int | None = None,
         fix: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Reconciliation:
-        """Ask the network about each number of the store, made since then, and for the totals of its points.
+        """Ask the network about each number of the store, made in [since, until), and for the totals of its points.
+
+        With a ``limit`` it looks at so many waybills only, oldest first, those after the id ``after``; the totals come with
+        the last ones, and are always of all times.
 
         ``fix`` settles what is safe: a number not recorded is adopted, one that no label shows is cancelled. ``progress`` is
         told how many waybills were asked about. Raises Forbidden, Unavailable if the network stays silent, Refused
@@ -126,14 +136,14 @@ class Reconciling:
             actor.require(Right.ISSUE_WAYBILLS)
         tokens = {name: self._register.token(actor.store_id, name) for name in NETWORKS}
         differences: list[Difference] = []
-        asked = unanswered = 0
-        after = ""
+        asked = unanswered = looked_at = 0
         with ThreadPoolExecutor(2, thread_name_prefix="reconciling") as threads:
-            while True:
+            while size := _PAGE if limit is None else min(_PAGE, limit - looked_at):
                 with self._database.reading() as connection:
-                    page = issue_store.page_of(connection, actor.store_id, after, _PAGE, since)
+                    page = issue_store.page_of(connection, actor.store_id, after, size, since, until)
                 if not page:
                     break
+                looked_at += len(page)
                 after = page[-1].waybill.id
                 for found in threads.map(lambda filed: self._compare(filed, tokens, fix), page):
                     asked += found is not None
@@ -144,12 +154,14 @@ class Reconciling:
                     progress(asked)
         points: list[PointTotals] = []
         for name in NETWORKS:
-            if (token := tokens[name]) is not None:
+            if size and (token := tokens[name]) is not None:
                 some, wrong = self._totals(actor.store_id, name, token)
                 points += some
                 differences += wrong
         _log.info("waybills.reconciled", asked=asked, unanswered=unanswered, differences=len(differences))
-        return Reconciliation(tuple(differences), tuple(points), asked, unanswered)
+        return Reconciliation(
+            tuple(differences), tuple(points), asked, unanswered, next=None if size else after
+        )
 
     # --- one by one ---
 

@@ -347,6 +347,39 @@ def test_reconciling_finds_nothing_where_all_is_well(house, owner):
     assert found.json["points"][0]["carrier"] == "ZTO"
     assert owner.post("/reconciliations", {}).json["asked"] == found.json["asked"]
     assert owner.post("/reconciliations", {"since": "2100-01-01T00:00:00+08:00"}).json["asked"] == 0
+    assert owner.post("/reconciliations", {"until": "2020-01-01T00:00:00+08:00"}).json["asked"] == 0
+
+
+def test_reconciling_goes_page_by_page(house, owner):
+    """W2: every waybill of the period is asked about once, the totals come at the end; a lost number is adopted on its page."""
+    for number in range(5):
+        owner.post("/waybills", _parcel(f"NP-{number}"), key=f"np-{number}")
+    everything = owner.post("/reconciliations", {"limit": 200}).json
+    assert everything["next"] is None and everything["asked"] >= 5
+    asked, after, sizes = 0, None, []
+    while True:
+        page = owner.post("/reconciliations", {"limit": 2, **({"after": after} if after else {})}).json
+        asked += page["asked"]
+        sizes.append(page["asked"])
+        if page["next"] is None:
+            break
+        assert page["points"] is None and after != page["next"]
+        after = page["next"]
+    assert asked == everything["asked"] and max(sizes) == 2 and len(sizes) >= 3
+    assert page["points"] == everything["points"] and page["points"][0]["ours_issued"] >= 5
+    newest = owner.get("/waybills?limit=1").json["items"][0]
+    assert owner.post("/reconciliations", {"after": newest["id"]}).json["asked"] == 0
+    period = {"since": newest["created_at"], "until": "2100-01-01T00:00:00Z"}
+    assert owner.post("/reconciliations", period).json["asked"] == 1
+    clerk_of_another = house.caller("别家小店")
+    assert clerk_of_another.post("/reconciliations", {}).json["asked"] == 0
+    auditor = house.caller("云上小店", role=Role.AUDITOR)
+    assert auditor.post("/reconciliations", {"limit": 1}).json["asked"] == 1
+    assert_problem(auditor.post("/reconciliations", {"limit": 1, "fix": True}), 403, "forbidden")
+    for wrong in ({"limit": 0}, {"limit": 201}, {"after": "x"}, {"until": "2026-11-24"}):
+        assert_problem(owner.post("/reconciliations", wrong), 422, "invalid")
+    for edge in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert fields(owner.post("/reconciliations", {"since": edge})) == {"since"}
 
 
 def test_a_number_from_elsewhere_is_checked(owner):

@@ -132,7 +132,13 @@ BODIES = {
     f"/subscriptions/{IDENT}/correct": APPLICATION,
     "/subscriptions/access/token": {"access_token": "abc"},
     "/subscriptions/access/code": {"code": "abc"},
-    "/reconciliations": {"since": "2026-11-23T00:00:00Z", "fix": False},
+    "/reconciliations": {
+        "since": "2026-11-23T00:00:00Z",
+        "until": "2026-11-24T00:00:00+08:00",
+        "after": IDENT,
+        "limit": 50,
+        "fix": False,
+    },
 }
 REQUIRED = {
     "/printers": ["name", "uri", "profile"],

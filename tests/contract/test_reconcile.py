@@ -164,6 +164,28 @@ def test_slow_network_is_waited_for(home: House, mock: MockCarrier):
     assert (found.asked, found.unanswered, found.differences) == (1, 1, ())
 
 
+def test_a_page_at_a_time(home: House, mock: MockCarrier):
+    """W2: pages of any period add up to the whole; what is missing is adopted on its page, and only the last one has totals."""
+    first = [home.issued() for _ in range(3)]
+    id, request = lost(home, mock)
+    middle = home.clock()
+    home.later()
+    last = [home.issued() for _ in range(2)]
+    seen, after = [], ""
+    while True:
+        page = home.waybills.reconcile(home.actor, after=after, limit=2, fix=True)
+        seen.append((page.asked, kinds(page), bool(page.points)))
+        if page.next is None:
+            break
+        after = page.next
+    number = home.waybills.get(home.actor, id).number
+    assert seen == [(2, [], False), (2, [("unrecorded", number, True)], False), (2, [], False), (0, [], True)]
+    assert mock.live(request.orders[0]) == [number]
+    assert home.waybills.reconcile(home.actor, until=middle).asked == len(first) + 1
+    assert home.waybills.reconcile(home.actor, since=middle).asked == len(last)
+    assert home.waybills.reconcile(home.actor, since=middle, until=middle).asked == 0
+
+
 def test_rights_and_stores(home: House, merchant: Actor):
     """R1: reconciling needs the right, fixing a further one, and sees the store's own waybills only."""
     home.issued()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from labelsvc.waybills import Difference, PointTotals, check_number, guess, looks_like
 from labelsvc.web.api.carriers import CarrierCode
-from labelsvc.web.api.shape import Answer, Body, Line, Query
+from labelsvc.web.api.shape import Answer, Body, Id, Line, Query
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
 
 api = APIBlueprint("numbers", __name__, url_prefix="/api/v1", tag="numbers")
-
-#: A call can't take as long as comparing everything may: the command line does that.
-_SINCE = timedelta(days=3)
 
 Number = Annotated[Line, Field(min_length=1, max_length=60, description="As typed or scanned.")]
 KINDS = Literal["cancelled_there", "unknown_there", "live_there", "unrecorded", "surplus", "totals"]
@@ -27,6 +24,16 @@ def _moment(value: object) -> object:
     if value is not None and not isinstance(value, str):
         raise ValueError("must be a time as text, with its offset")
     return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the year 1 or after 9999") from None
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment), AfterValidator(_in_utc)]
 
 
 class NumberQuery(Query):
@@ -48,9 +55,10 @@ class GuessOut(Answer):
 
 
 class ReconcileIn(Body):
-    since: Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_moment)] = Field(
-        None, description="Waybills made since then; by default of the last three days."
-    )
+    since: Moment | None = Field(None, description="Waybills made since then; by default from the first.")
+    until: Moment | None = Field(None, description="Waybills made before then; by default up to now.")
+    after: Id | None = Field(None, description="The `next` of the page before.")
+    limit: int = Field(50, ge=1, le=200, description="How many waybills to compare in this call.")
     fix: bool = Field(
         False, description="Settle what is safe: adopt what isn't recorded, cancel what no label shows."
     )
@@ -77,9 +85,14 @@ class PointTotalsOut(Answer):
 
 class ReconciliationOut(Answer):
     differences: list[DifferenceOut]
-    points: list[PointTotalsOut]
+    points: list[PointTotalsOut] | None = Field(
+        description="The totals of the store's points, of all times; with the last page, null before."
+    )
     asked: int
-    unanswered: int
+    unanswered: int = Field(
+        description="Waybills that the network didn't tell about: ask for this page again."
+    )
+    next: str | None = Field(description="Null: this was the last page.")
 
 
 def difference_out(found: Difference) -> dict[str, Any]:
@@ -114,12 +127,19 @@ def guessed(query_data: GuessQuery) -> dict[str, Any]:
 @api.input(ReconcileIn)
 @api.output(ReconciliationOut)
 def reconcile(json_data: ReconcileIn) -> dict[str, Any]:
-    """Ask the network about each number of the store and the totals of its points; the answer may take minutes."""
-    since = json_data.since or rooms().database.now() - _SINCE
-    found = rooms().waybills.reconcile(actor(), since=since, fix=json_data.fix)
+    """Ask the network about the store's numbers, oldest first, a page a call, and at the end for the totals of its points."""
+    found = rooms().waybills.reconcile(
+        actor(),
+        since=json_data.since,
+        until=json_data.until,
+        after=json_data.after or "",
+        limit=json_data.limit,
+        fix=json_data.fix,
+    )
     return {
         "differences": [difference_out(one) for one in found.differences],
-        "points": [totals_out(one) for one in found.points],
+        "points": [totals_out(one) for one in found.points] if found.next is None else None,
         "asked": found.asked,
         "unanswered": found.unanswered,
+        "next": found.next,
     }
