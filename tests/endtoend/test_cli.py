@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import traces
 from support.programs import mock_carrier
+from support.web import label_data
 
 from labelsvc import cli
 from labelsvc.printing import Spooler
@@ -30,10 +32,19 @@ class Operator:
     def __init__(self, capsys, monkeypatch) -> None:
         self._capsys, self._monkeypatch = capsys, monkeypatch
         self.status = 0
+        self.said: list[tuple[tuple[str, ...], str]] = []
 
     def __call__(self, *words: str, stdin: object = None):
         """Run ``labelsvc WORDS --json``; the answer, or the problem if it failed (see ``status``)."""
-        self._monkeypatch.setattr(sys, "argv", ["labelsvc", *words, "--json"])
+        out, err = self._run(*words, "--json", stdin=stdin)
+        return json.loads(out or err)
+
+    def plainly(self, *words: str, stdin: object = None) -> str:
+        """Run ``labelsvc WORDS`` as a person does; what is printed."""
+        return "".join(self._run(*words, stdin=stdin))
+
+    def _run(self, *words: str, stdin: object) -> tuple[str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["labelsvc", *words])
         text = stdin if isinstance(stdin, str) else json.dumps(stdin)
         self._monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         self._capsys.readouterr()
@@ -41,7 +52,8 @@ class Operator:
             cli.main()
         self.status = end.value.code or 0
         out, err = self._capsys.readouterr()
-        return json.loads(out or err)
+        self.said.append((words, out + err))
+        return out, err
 
 
 @pytest.fixture
@@ -229,6 +241,166 @@ def test_people_are_masked_unless_there_is_a_reason(opened: Operator):
     assert trail[1]["reason"] == "call"
     assert opened("preferences", "set", "--clear-labels")["clear_labels"] is True
     assert opened("preferences", "show")["clear_labels"] is True
+
+
+#: Commands that meet no person: what the machine or the store is and has.
+IMPERSONAL = {
+    *("version", "serve", "migrate", "settings", "demo", "erase", "backup", "templates"),
+    *(
+        "stores list",
+        "stores create",
+        "users list",
+        "users create",
+        "users sign-in",
+        "tokens create",
+        "tokens end",
+    ),
+    *("keys list", "keys rotate", "keys add", "keys use", "keys reseal", "keys retire"),
+    *("preferences show", "preferences set", "numbers check", "numbers guess", "batches template"),
+    *("printers profiles", "printers edit", "printers remove", "printers pause", "printers resume"),
+    *("subscriptions connect-by-code", "subscriptions carriers", "waybills settle"),
+}
+
+
+def _commands() -> set[str]:
+    """Every command there is."""
+    named = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    for group in cli.app.registered_groups:
+        named |= {f"{group.name} {command.name}" for command in group.typer_instance.registered_commands}
+    return named
+
+
+def test_no_command_prints_people_in_clear_unless_asked_with_a_reason(opened: Operator, tmp_path: Path):
+    """D7, R1: every command that meets people, as JSON and as lines, leaves no trace of them; --clear is the positive control."""
+    moved = {**RECIPIENT, "name": "司马云飞", "phone": "19900004004", "detail": "学院路 3 号 2 幢 902 室"}
+    depot = {**ADDRESS, "name": "钱掌柜", "phone": "19900003003", "detail": "莫干山路 88 号"}
+    account, contact = "9988776655", {"contact_name": "孙经理", "contact_phone": "19900005005"}
+    people = {
+        account,
+        *(
+            party[field]
+            for party in (ADDRESS, RECIPIENT, moved, depot)
+            for field in ("name", "phone", "detail")
+        ),
+        *contact.values(),
+    }
+    both = {"--json": opened, "": opened.plainly}
+
+    def read(*words: str, stdin: object = None) -> None:
+        for run in both.values():
+            run(*words, stdin=stdin)
+            assert opened.status in (0, 4), (words, opened.said[-1])
+
+    # A store with everything in it, each thing by its command.
+    address = opened("addresses", "create", "-", stdin=depot)
+    opened("addresses", "edit", address["id"], "-", stdin=depot)
+    opened("addresses", "default", address["id"])
+    [point] = opened("subscriptions", "points", "SF", address["id"])[:1]
+    wanted = {"carrier": "SF", "address_id": address["id"], "branch_code": point["code"], **contact}
+    wanted |= {"agreement_version": "1", "accepted": True, "settlement_account": account}
+    direct = opened("subscriptions", "apply", "-", stdin=wanted)
+    assert direct["state"] in ("open", "rejected")
+    opened("subscriptions", "correct", direct["id"], "-", stdin=wanted)
+    drafted = opened("subscriptions", "draft", "-", stdin={**contact, "address_id": address["id"]})
+    opened("subscriptions", "withdraw", drafted["id"])
+    third = opened("addresses", "create", "-", stdin={**depot, "detail": "留和路 12 号 5 幢 601 室"})
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("YT0000000000001\n")
+    at = ("--carrier", "YTO", "--branch-code", "1", "--branch-name", "西湖一部", "--address", third["id"])
+    pool = opened("numbers", "import", str(numbers), *at)["subscription"]
+    opened("subscriptions", "close", pool["id"])
+    fourth = opened("addresses", "create", "-", stdin=depot)
+    opened("addresses", "delete", fourth["id"])
+    line = {"sku": "1", "name": "杯", "quantity": 1}
+    order = opened("orders", "create", "-", stdin={"number": "Z-1", "recipient": RECIPIENT, "lines": [line]})
+    opened("orders", "hold", order["id"], "缺货")
+    opened("orders", "release", order["id"])
+    opened("orders", "issue", order["id"], "ZTO")
+    factory = opened("stores", "create", "青山工厂", "factory")["id"]
+    mine = ("--store", "云上小店")
+    binding = opened("bindings", "propose", factory, *mine)
+    opened("bindings", "accept", binding["id"], "--store", factory)
+    other = {"number": "Z-2", "recipient": moved, "lines": [line]}
+    assigned = opened("orders", "create", "-", *mine, stdin=other)
+    opened("orders", "assign", factory, assigned["id"], *mine)
+    waybill = opened("waybills", "issue", "-", *mine, stdin={**PARCEL, "orders": ["Z-3"]})
+    wrong = {**PARCEL, "recipient": {**moved, "phone": "x" + moved["phone"]}, "orders": ["Z-4"], "key": "z4"}
+    opened("waybills", "bulk", "-", *mine, stdin=[wrong, {**PARCEL, "orders": ["Z-5"], "key": "z5"}])
+    folder = tmp_path / "paper"
+    folder.mkdir()
+    opened("printers", "add", "folder", f"file://{folder}", "file-zpl-203", *mine)
+    opened("waybills", "print", waybill["id"], "folder", *mine)
+    opened("waybills", "reprint", waybill["id"], "folder", "卡纸", *mine)
+    opened("waybills", "update", waybill["id"], "-", *mine, stdin={"recipient": moved})
+    opened("waybills", "destroyed", waybill["id"], "0", *mine)
+    opened("waybills", "hold", waybill["id"], "待确认", *mine)
+    opened("waybills", "release", waybill["id"], *mine)
+    document = {"template": "waybill-76x130", "data": label_data_of(moved), "title": "Z"}
+    job = opened("jobs", "submit", "-", "folder", *mine, stdin=[document])
+    for verb in ("hold", "release", "cancel"):
+        opened("jobs", verb, job["id"], *mine)
+    label = job["labels"][0]["id"]
+    opened("labels", "resolve", label, "--came-out", *mine)
+    opened("labels", "reprint", label, "卡纸", *mine)
+    rows = tmp_path / "parcels.csv"
+    opened("batches", "template", str(rows))
+    cells = [moved[name] for name in ("name", "phone", "province", "city", "district")]
+    rows.write_text(rows.read_text() + f"Z-6,,,{','.join(cells)},,{moved['detail']},茶,2,,,,,,,,,")
+    batch = opened("batches", "create", str(rows), "--carrier", "ZTO", *mine)
+    opened("batches", "work")
+    opened("waybills", "cancel", waybill["id"], *mine)
+    opened("waybills", "hand-over", waybill["id"], *mine)
+
+    # What only reads, as a program and as a person.
+    read("addresses", "list", *mine)
+    read("addresses", "show", address["id"], *mine)
+    for words in (("list",), ("show", direct["id"]), ("history", direct["id"]), ("balance", direct["id"]), ("balances",),
+                  ("access",), ("points", "SF", address["id"])):  # fmt: skip
+        read("subscriptions", *words, *mine)
+    for store in (mine, ("--store", factory)):
+        read("bindings", "list", *store)
+        read("orders", "list", *store)
+        read("orders", "show", assigned["id"], *store)
+    for room in ("orders", "waybills"):
+        read(room, "find", "-", *mine, stdin={"phone": moved["phone"], "name": moved["name"]})
+    for words in (("list",), ("show", waybill["id"]), ("void-labels",), ("reconcile",)):
+        read("waybills", *words, *mine)
+    for words in (("list",), ("show", batch["id"]), ("results", batch["id"])):
+        read("batches", *words, *mine)
+    for words in (("list",), ("show", job["id"]), ("history", job["id"])):
+        read("jobs", *words, *mine)
+    read("printers", "list", *mine)
+    read("audit", *mine)
+
+    ran = {" ".join(words[:2]) for words, _ in opened.said} | {words[0] for words, _ in opened.said}
+    assert _commands() - IMPERSONAL - ran == set(), "a command that nobody has looked at"
+    for words, text in opened.said:
+        assert traces.find(people, text.encode()) == set(), words
+    # The search would find them: with a reason every one of these prints what the others hide.
+    clear = [
+        run(kind, "show", id, "--clear", "--reason", "核对", *mine)
+        for kind, id in (
+            ("orders", assigned["id"]),
+            ("waybills", waybill["id"]),
+            ("addresses", address["id"]),
+        )
+        for run in both.values()
+    ]
+    assert len(clear) == 6
+    for _, text in opened.said[-6:]:
+        found = traces.find(people, text.encode())
+        assert {moved["name"], moved["phone"]} <= found or {depot["name"], depot["phone"]} <= found
+
+
+def label_data_of(person: dict[str, str]) -> dict[str, object]:
+    """Label data with a person in it."""
+    data = label_data()
+    data["recipient"] = {
+        "name": person["name"],
+        "mobile": person["phone"],
+        "address": {name: person[name] for name in ("province", "city", "district", "detail")},
+    }
+    return data
 
 
 def test_keys_are_rotated_and_a_backup_is_made(opened: Operator, tmp_path: Path):
