@@ -131,6 +131,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The store isn't connected to the network.",
         "Connect it with a token or a code.",
     ),
+    "network.number_taken": (
+        "The network gave a number that another parcel has; none is recorded.",
+        "Issue with another package id; tell the carrier.",
+    ),
     "network.resting": (
         "The network failed several times and isn't asked for a while; nothing happened.",
         "Ask again after `retry_after_s` with the same key.",

@@ -97,6 +97,9 @@ class Source:
                         self.raised[one].add(status)
                 else:
                     self._note(where, status, code)
+            elif called == "Outcome" and len(node.args) > 3:  # a refusal told later, to whoever asks
+                for one in _texts(node.args[3]):
+                    self.raised[one].add(422)
             elif called == "values" and isinstance(code, ast.Constant) and code.value:
                 self.raised[str(code.value)].update(())  # stored as an item's result
             elif called == "_answer" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):

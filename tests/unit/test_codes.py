@@ -49,6 +49,7 @@ def _raised(text):
         ('element.fail("no", code="moon.full")\nclass TemplateError(Refused): pass', {"moon.full": {422}}),
         ('raise self.unfit(element, "no", "moon.full")', {"moon.full": {422}}),
         ('_SENSES = (("full", "moon.full", "it is"),)', {"moon.full": {422}}),
+        ('out = Outcome(waybill, fence, WaybillState.REFUSED, "moon.full")', {"moon.full": {422}}),
         ('raise KeyError("no", code="moon.full")', {}),
     ],
 )
