@@ -122,8 +122,8 @@ class Divisions:
         if one.division == other.division:
             return True
         try:
-            return self.check(**one.division, detail=one.detail) == self.check(
-                **other.division, detail=other.detail
+            return self.check(**one.division, detail=f"{one.town} {one.detail}") == self.check(
+                **other.division, detail=f"{other.town} {other.detail}"
             )
         except Invalid:
             return False

@@ -253,7 +253,16 @@ class Issuing:
         if not usable:
             raise Refused("the e-waybill service of this carrier isn't open", code="subscription.not_open")
         if request.origin is not None:
-            matching = [one for one in usable if _same_place(self._divisions, one.origin, request.origin)]
+            asked = request.origin
+            # The parcel leaves from the opened address: its town and detail tell where a part of a former district went.
+            matching = [
+                one
+                for one in usable
+                if self._divisions.same(
+                    one.origin,
+                    asked if asked.detail else replace(asked, town=one.origin.town, detail=one.origin.detail),
+                )
+            ]
             if not matching:
                 raise _origin_mismatch(self._divisions, request.origin, usable)
             usable = matching
@@ -308,16 +317,6 @@ class Issuing:
             until,
         )
         return asking.finish()
-
-
-def _same_place(divisions: Divisions, opened: Party, origin: Party) -> bool:
-    """Whether two parties are in the same district, however its name is spelt (E8)."""
-    if opened.division == origin.division:
-        return True
-    try:
-        return divisions.check(**opened.division) == divisions.check(**origin.division)
-    except Invalid:
-        return False
 
 
 def _origin_mismatch(divisions: Divisions, origin: Party, opened: Sequence[Subscription]) -> Refused:

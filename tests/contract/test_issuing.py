@@ -410,6 +410,47 @@ def test_origin(house: House):
     assert house.waybills.issue(house.actor, order(origin=replace(ORIGIN, detail="")), "k2").number
 
 
+def test_origin_under_a_former_name(house: House):
+    """E8, W10: a district's former name is its name of today, a part that went elsewhere is not; the carrier gets the opened text."""
+    opened = {}
+    for district, detail in (("上城区", "四季青街道 1 号"), ("钱塘区", "下沙街道 2 号大街 1 号")):
+        party = replace(ORIGIN, district=district, detail=detail)
+        opened[district] = open_service(house.subscriptions, house.addresses, house.actor, party)
+
+    def issue(key: str, district: str, **asked: str):
+        origin = Party("", "", "浙江", "杭州", asked.pop("place"), asked.pop("detail", ""))
+        request = order(origin=origin, subscription_id=opened[district].id)
+        return house.waybills.issue(house.actor, request, key)
+
+    for number, (district, asked) in enumerate(
+        [
+            ("上城区", {"place": "上城"}),
+            ("上城区", {"place": "江干区"}),
+            ("上城区", {"place": "江干", "detail": "四季青街道"}),
+            ("钱塘区", {"place": "江干区"}),  # its own detail says which part of it
+            ("钱塘区", {"place": "江干区", "detail": "下沙街道"}),
+        ]
+    ):
+        waybill = issue(f"same {number}", district, **asked)
+        assert waybill.number and waybill.origin.district == district
+    for number, (district, asked) in enumerate(
+        [
+            ("上城区", {"place": "钱塘区"}),
+            ("上城区", {"place": "江干区", "detail": "下沙街道"}),
+            ("上城区", {"place": "下城区"}),  # part of 拱墅区 today
+            ("钱塘区", {"place": "上城区"}),
+        ]
+    ):
+        with pytest.raises(Refused) as caught:
+            issue(f"other {number}", district, **asked)
+        assert caught.value.code == "origin.mismatch"
+        assert caught.value.facts["opened"]["district"] == district
+        assert caught.value.facts["requested"]["district"] == asked["place"]
+    # Without naming one, the only open service of that place is found.
+    found = house.waybills.issue(house.actor, order(origin=replace(ORIGIN, district="江干")), "whose")
+    assert found.subscription_id == opened["上城区"].id
+
+
 def test_edited_address_keeps_its_origin(house: House):
     """E7, W10: after the address's detail was edited, the carrier still gets the text of the application."""
     address = house.addresses.list(house.actor)[0]
