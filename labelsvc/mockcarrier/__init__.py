@@ -51,7 +51,9 @@ pdd.logistics.address.get need none. "{...}" after a name: an object sent as a J
         wp_code (default all) -> waybill_apply_subscription_cols[] {wp_code, wp_type, branch_account_cols[]
           {branch_code, branch_name, quantity, allocated_quantity, cancel_quantity, recycled_quantity,
           shipp_address_cols[] {province, city, district, town, detail, country}, service_info_cols[],
-          vas_account_cols[]}}; only what is open, nothing that is under review or suspended
+          vas_account_cols[]}}; only what is open, nothing that is under review or suspended. A cancelled number
+          is in cancel_quantity and back in quantity; recycled_quantity counts those that a carrier takes back
+          for want of use, which this network never does: 0
     pdd.logistics.ordertrace.get -> logistics_ordertrace_get_resposne (so spelled)
         company_code* (a wp_code), mail_no* -> trace_list[] {action: GOT|TRANSIT|SIGN, desc, time, status_time,
           status_desc, node_description}, oldest first, times "2026-11-24 08:00:00" of China

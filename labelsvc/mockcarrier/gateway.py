@@ -226,7 +226,7 @@ class Desk:
                     "quantity": account["quantity"],
                     "allocated_quantity": account["allocated"],
                     "cancel_quantity": account["cancelled"],
-                    "recycled_quantity": 0,
+                    "recycled_quantity": 0,  # taken back for want of use: this network never does
                     "shipp_address_cols": [address.shown() for address in addresses],
                     "service_info_cols": [
                         {

@@ -122,6 +122,24 @@ def test_scans(home: House):
     ]
 
 
+def test_scans_of_a_parcel_whose_label_we_never_printed(home: House):
+    """W5: its label came out elsewhere, by the carrier's own program: scans are followed all the same, and ours stays in."""
+    waybill, waits = home.issued(), home.issued()
+    _, label = home.waybills.open_pdf(home.actor, waits.id, "p1")
+    for one in (waybill, waits):
+        home.scan(one.number, "GOT")
+    assert follow(home) == 2
+    assert home.state(waybill) == home.state(waits) == "handed_over"
+    with pytest.raises(Refused):
+        home.jobs.open_pdf(home.actor, label.id)
+    with pytest.raises(Conflict):
+        home.waybills.print(home.actor, waybill.id, "browser", "p2")
+    home.scan(waybill.number, "SIGN")
+    assert follow(home) == 1
+    found = home.waybills.get(home.actor, waybill.id)
+    assert (found.state, found.printed_at) == (WaybillState.DELIVERED, None)
+
+
 def test_never_backwards(home: House):
     """W5: a hand-over that we scan after the carrier has is refused, and an old scan read late changes nothing."""
     waybill = home.issued()
