@@ -84,7 +84,7 @@ def test_calls_are_counted_by_what_came_of_them():
 
     cases = [
         (None, "ok"),
-        (Refused("no"), "refused"),
+        (Refused("no", code="sender.mismatch"), "refused"),
         (Unavailable("silent", code="network.silent"), "silent"),
         (Unavailable("busy", code="network.busy"), "busy"),
         (Unavailable("resting", code="network.resting"), "resting"),
