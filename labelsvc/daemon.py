@@ -243,6 +243,7 @@ def serve(settings: Settings) -> None:
         # own, so that a slow network doesn't keep a printed label from being known.
         erasure = Erasure.of(rooms, settings.erase_after_days)
         waybills = rooms.waybills
+        waybills.take_over()
         running.append(Rounds("rounds", waybills.follow_printing, erasure.round))
         running.append(
             Rounds(

@@ -319,6 +319,16 @@ def renew_batch(connection: Connection, work: Work, until: datetime) -> bool:
     return changed.rowcount == 1
 
 
+def end_leases(connection: Connection) -> int:
+    """Give every open batch free: how many weren't. For leases whose holders are dead."""
+    changed = connection.execute(
+        update(waybill_batches)
+        .where(waybill_batches.c.state == BatchState.OPEN.value, waybill_batches.c.lease_until.is_not(None))
+        .values(lease_until=None)
+    )
+    return changed.rowcount
+
+
 def open_items(
     connection: Connection, batch_id: str, after: int, limit: int
 ) -> list[tuple[int, IssueRequest]]:

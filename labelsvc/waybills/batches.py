@@ -33,8 +33,8 @@ _log = get_logger("waybills")
 
 PARCELS_PER_BATCH = 500
 _CHUNK = 100
-_LEASE = timedelta(seconds=30)
-_RENEW_S = 8.0
+_LEASE = timedelta(seconds=9)
+_RENEW_S = 3.0
 _LONGEST_PAUSE = timedelta(minutes=10)
 
 

@@ -333,6 +333,19 @@ def renew_leases(connection: Connection, fences: Mapping[str, int], until: datet
     return set(kept)
 
 
+def shorten_leases(connection: Connection, until: datetime) -> int:
+    """Let no lease on a waybill run longer than that: how many did. For leases whose holders are dead."""
+    changed = connection.execute(
+        update(waybills)
+        .where(
+            waybills.c.state.in_([*_UNSETTLED, WaybillState.VOID_PENDING.value]),
+            waybills.c.attempt_until > until,
+        )
+        .values(attempt_until=until)
+    )
+    return changed.rowcount
+
+
 def _held(connection: Connection, fences: Mapping[str, int]) -> dict[str, str]:
     """Those of the waybills that are unsettled and ours to ask for, locked, with their states."""
     found = connection.execute(

@@ -13,6 +13,7 @@ from labelsvc.log import get_logger
 from labelsvc.printing import Printers, PrintJobs
 from labelsvc.security import Actor, Right
 from labelsvc.waybills import store as rows
+from labelsvc.waybills.askers import Askers
 from labelsvc.waybills.asking import Asking
 from labelsvc.waybills.carriers import Networks
 from labelsvc.waybills.divisions import Divisions
@@ -52,6 +53,7 @@ class Waybills:
         issuing = self._issuing = Issuing(database, asking, divisions, register)
         printouts = Printouts(database, register, jobs, printers, template)
         voiding = self._voiding = Voiding(database, networks, register, jobs, issuing, timeout_s)
+        self.take_over = Askers(database, timeout_s).take_over
         self.stop = asking.stop
         self.issue = issuing.issue
         self.issue_many = issuing.issue_many
