@@ -11,7 +11,8 @@ from faults.trial import Kill, Street, Tally, Trial, points_of, street
 from support.postgres import Cluster, cluster
 
 SLICES = 4
-SWEEP_PARCELS = 20
+#: Two labels show what a first one leaves to the next; the long sweep has more.
+LABELS, SWEEP_PARCELS = 2, 20
 #: Of the points of issuing, a name's beginning: what a repeated request to the network can hang on.
 ISSUING = ("carrier waybills.", "commit waybills.")
 
@@ -42,12 +43,12 @@ def _sweep(town: Street, parcels: int, kills: list[Kill], dropped: int = 0) -> T
     "part", [pytest.param(part, marks=pytest.mark.xdist_group(f"crash-{part}")) for part in range(SLICES)]
 )
 def test_a_kill_at_any_point_prints_each_label_once(town: Street, part: int):
-    """Three labels, the daemon killed -9 at every point, one trial a point: each number on paper once and live once (W2, P1)."""
+    """Two labels, the daemon killed -9 at every point, one trial a point: each number on paper once and live once (W2, P1)."""
     town.mock.control(repeat="same")
-    kills = points_of(town, 3)
+    kills = points_of(town, LABELS)
     assert len({kill.kind for kill in kills}) > 20, "points are missing: the launcher's patches miss the code"
-    tally = _sweep(town, 3, kills[part::SLICES])
-    print(tally.table(f"crash sweep, part {part + 1} of {SLICES}, 3 labels"))
+    tally = _sweep(town, LABELS, kills[part::SLICES])
+    print(tally.table(f"crash sweep, part {part + 1} of {SLICES}, {LABELS} labels"))
     tally.check()
 
 
@@ -97,11 +98,11 @@ def test_a_lost_answer_and_a_kill_leave_one_live_number(town: Street, repeat: st
 def test_each_process_killed_alone_prints_each_label_once(town: Street, whom: str, point: str):
     """The worker without its arbiter, and the arbiter without its worker: still one driver, each label once."""
     town.mock.control(repeat="same")
-    kinds = [kill for kill in points_of(town, 3) if kill.kind.startswith(point)]
+    kinds = [kill for kill in points_of(town, LABELS) if kill.kind.startswith(point)]
     wanted = [kill for kill in kinds if kill.kind.endswith((" after", " middle", " sent")) and kill.nth == 2][
         -1
     ]
-    tally = _sweep(town, 3, [Kill(wanted.kind, wanted.nth, whom)])
+    tally = _sweep(town, LABELS, [Kill(wanted.kind, wanted.nth, whom)])
     tally.check()
 
 

@@ -51,8 +51,13 @@ QUICK = {
     "log_level": "debug",
 }
 _PATIENCE_S = 60
-#: Points passed more or less often from run to run.
-_BY_THE_CLOCK = ("printer query", "printer answer", "commit waybills.printouts:Printouts.follow_printing")
+#: How often these happen hangs on the clock: asking the printer, noting its state, reading printing's news.
+_BY_THE_CLOCK = (
+    "printer query",
+    "printer answer",
+    "commit printing.spooler:_OnePrinter._note",
+    "commit waybills.printouts:Printouts.follow_printing",
+)
 
 
 class Launcher:
@@ -428,15 +433,6 @@ def points_of(street: Street, parcels: int) -> list[Kill]:
         seen[kind] += 1
         kills.append(Kill(kind, seen[kind]))
     return kills
-
-
-#: How often these happen hangs on the clock: asking the printer, noting its state, reading printing's news.
-BY_THE_CLOCK = (
-    "printer query",
-    "printer answer",
-    "commit printing.spooler:_OnePrinter._note",
-    "commit waybills.printouts:Printouts.follow_printing",
-)
 
 
 @dataclass
