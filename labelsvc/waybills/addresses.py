@@ -36,7 +36,7 @@ class SenderAddresses:
         for _ in range(_RACES):
             id, now = new_id(), self._database.now()
             try:
-                with self._database.transaction() as connection:
+                with self._database.transaction(_turn(actor)) as connection:
                     added = rows.insert_address(connection, id, actor.store_id, party, default, now)
             except Raced:
                 continue
@@ -103,7 +103,7 @@ class SenderAddresses:
     def make_default(self, actor: Actor, address_id: str) -> SenderAddress:
         """Make an address the store's default."""
         actor.require(Right.MANAGE_ADDRESSES)
-        with self._database.transaction() as connection:
+        with self._database.transaction(_turn(actor)) as connection:
             _found(rows.find_address(connection, actor.store_id, address_id, lock=True))
             rows.set_default(connection, actor.store_id, address_id)
         return self.get(actor, address_id)
@@ -111,7 +111,7 @@ class SenderAddresses:
     def delete(self, actor: Actor, address_id: str) -> None:
         """Delete an address. Raises Conflict ``address.in_use`` (E7). The oldest one left follows a deleted default."""
         actor.require(Right.MANAGE_ADDRESSES)
-        with self._database.transaction() as connection:
+        with self._database.transaction(_turn(actor)) as connection:
             found = _found(rows.find_address(connection, actor.store_id, address_id, lock=True))
             if found.in_use:
                 raise Conflict(
@@ -124,6 +124,11 @@ class SenderAddresses:
 
     def _checked(self, party: Party) -> Party:
         return self._divisions.complete(party.checked("party"), "party")
+
+
+def _turn(actor: Actor) -> str:
+    """Which address is a store's default rests on all of its addresses: these changes come one after the other."""
+    return f"sender addresses {actor.store_id}"
 
 
 def _found(address: SenderAddress | None) -> SenderAddress:

@@ -35,6 +35,7 @@ PARCELS_PER_BATCH = 500
 _CHUNK = 100
 _LEASE = timedelta(seconds=9)
 _RENEW_S = 3.0
+_RACES = 20
 _LONGEST_PAUSE = timedelta(minutes=10)
 
 
@@ -135,7 +136,7 @@ class Batches:
         ]
 
     def _file(self, actor: Actor, items: Sequence[NewItem], key: str, name: str) -> Batch:
-        while True:
+        for _ in range(_RACES):
             try:
                 with self._database.transaction() as connection:
                     content = rows.content_of(connection, items)
@@ -158,6 +159,8 @@ class Batches:
                 break
             except Raced:
                 continue  # the other request's batch is there now
+        else:
+            raise Unavailable("too many batches under this key at once", code="database.busy")
         if known is None:
             _log.info("batch.filed", batch=id, count=len(items))
         return self.get(actor, id)

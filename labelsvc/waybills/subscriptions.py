@@ -132,7 +132,8 @@ class Subscriptions:
         with self._database.transaction() as connection:
             address = None
             if said.address_id:
-                address = rows.find_address(connection, actor.store_id, said.address_id)
+                # Held, or it could be deleted before the draft that names it is there.
+                address = rows.find_address(connection, actor.store_id, said.address_id, lock=True)
                 if address is None:
                     raise Invalid("no such sender address", field="address_id")
             draft = _drafted(actor.store_id, draft_id or new_id(), said, address, now)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from labelsvc.db import Database
+from labelsvc.db import Database, take_turn
 from labelsvc.errors import FieldError, Invalid, Refused, Unavailable
 from labelsvc.waybills.carriers import (
     KNOWN_CARRIERS,
@@ -187,6 +187,8 @@ class NumberPool:
         """
 
         def add(connection: Connection) -> Imported:
+            # Two files with the same numbers in another order would wait for each other.
+            take_turn(connection, f"number pools {carrier}")
             known = rows.in_use(connection, carrier, [one.number for one in numbers])
             if known:
                 raise _wrong_lines(
