@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from faults.trial import Kill, Street, Tally, Trial, points_of, street
+from faults.trial import BY_THE_CLOCK, Kill, Street, Tally, Trial, points_of, street
 from support.postgres import Cluster, cluster
 
 SLICES = 4
@@ -47,6 +47,8 @@ def test_a_kill_at_any_point_prints_each_label_once(town: Street, part: int):
     town.mock.control(repeat="same")
     kills = points_of(town, LABELS)
     assert len({kill.kind for kill in kills}) > 20, "points are missing: the launcher's patches miss the code"
+    # A printer that is waited for is asked the same again and again; the long sweep kills at each of these too.
+    kills = [kill for kill in kills if kill.nth <= 3 or not kill.kind.startswith(BY_THE_CLOCK)]
     tally = _sweep(town, LABELS, kills[part::SLICES])
     print(tally.table(f"crash sweep, part {part + 1} of {SLICES}, {LABELS} labels"))
     tally.check()
@@ -69,7 +71,7 @@ def test_a_kill_at_any_point_on_postgresql(postgresql_town: Street):
 
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("crash-0")
-@pytest.mark.parametrize("repeat", ["same", "new", "exists"])
+@pytest.mark.parametrize("repeat", ["new", "exists"])  # "same" is how it behaves in the tests above
 def test_a_kill_while_issuing_leaves_one_live_number(town: Street, repeat: str):
     """Whatever the network answers to a repeated request, a parcel has one live number after a kill while issuing (W2)."""
     town.mock.control(repeat=repeat)

@@ -51,8 +51,8 @@ QUICK = {
     "log_level": "debug",
 }
 _PATIENCE_S = 60
-#: How often these happen hangs on the clock: asking the printer, noting its state, reading printing's news.
-_BY_THE_CLOCK = (
+#: What is done over and over while nothing happens, as often as the clock has it: asking the printer, noting its state, reading printing's news.
+BY_THE_CLOCK = (
     "printer query",
     "printer answer",
     "commit printing.spooler:_OnePrinter._note",
@@ -476,8 +476,7 @@ class Tally:
         once_a_label = {
             str(kill)
             for kill in self.survived
-            if not kill.kind.startswith(_BY_THE_CLOCK)
-            and not (self.lost and kill.kind.startswith("carrier "))
+            if not kill.kind.startswith(BY_THE_CLOCK) and not (self.lost and kill.kind.startswith("carrier "))
         }
         never = {kill.kind for kill in self.survived} - set(self.points) if self.whole else set()
         assert not once_a_label | never, f"never reached: {sorted(once_a_label | never)}"
