@@ -906,6 +906,9 @@ def settle_waybills(as_json: AsJson = False) -> None:
 def create_batch(
     file: str,
     carrier: Annotated[str, typer.Option(help="For files without such a column.")] = "",
+    subscription: Annotated[
+        str, typer.Option(help="Id of the network point for its carrier's parcels, where several are open.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would become of each row.")
     ] = False,
@@ -925,6 +928,7 @@ def create_batch(
         _read_bytes(file),
         carrier=carrier,
         sender=desk.rooms.addresses.default_party(desk.actor.store_id),
+        subscription_id=subscription or None,
         key=key,
         dry_run=dry_run,
     )

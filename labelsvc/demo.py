@@ -31,9 +31,9 @@ from labelsvc.labels import Page
 from labelsvc.languages import Target, encode
 from labelsvc.log import configure
 from labelsvc.printing import LabelState
-from labelsvc.security import Actor, Role, StoreKind
+from labelsvc.security import RIGHTS, Actor, Role, StoreKind
 from labelsvc.settings import load
-from labelsvc.waybills import Application, Party
+from labelsvc.waybills import Application, IssueRequest, Item, Party, SenderAddress, Subscription
 
 FACTORY, MERCHANT, USER, PRINTER = "青山工厂", "云上小店", "owner", "1号打包台"
 CARRIER = "ZTO"
@@ -43,6 +43,8 @@ READY_S = 60
 
 SENDER = Party("云小满", "19900001001", "浙江省", "杭州市", "西湖区", "文三路478号华星时代广场B座1203室")
 WORKSHOP = Party("青山发货部", "19900001002", "浙江省", "杭州市", "临平区", "星桥北路66号青山工业园3幢")
+BRANCH = Party("青山西湖发货点", "19900001003", "浙江省", "杭州市", "西湖区", "转塘街道象山路352号2号仓")
+WAREHOUSE = Party("青山嘉兴云仓", "19900001004", "浙江省", "嘉兴市", "海宁市", "长安镇启辉路88号B区")
 RECIPIENTS = (
     Party("欧阳晓晴", "19900002001", "广东省", "深圳市", "南山区", "科技园南区高新南九道10号16栋2单元801室"),
     Party("李㛃", "19900002002", "北京市", "北京市", "朝阳区", "望京街道阜通东大街6号院3号楼1507"),
@@ -67,6 +69,10 @@ GOODS = (
 )
 
 
+#: Orders that the factory ships for itself.
+OWN_ORDERS = tuple(f"QS-2026-{number:04d}" for number in range(1, len(RECIPIENTS)))
+
+
 def set_up(rooms: Rooms, network_token: str, printer_uri: str) -> None:
     """Fill an empty database: a merchant and a factory bound to each other, addresses, open subscriptions, a printer, orders."""
     merchant, factory = (
@@ -76,20 +82,7 @@ def set_up(rooms: Rooms, network_token: str, printer_uri: str) -> None:
     for actor, party, token in ((merchant, SENDER, "m"), (factory, WORKSHOP, "f")):
         rooms.accounts.create_user(actor, USER, Role.OWNER)
         rooms.subscriptions.connect(actor, f"{network_token}-{token}")
-        address = rooms.addresses.create(actor, party, default=True)
-        point = rooms.subscriptions.network_points(actor, CARRIER, address.id)[0]
-        rooms.subscriptions.apply(
-            actor,
-            Application(
-                carrier=CARRIER,
-                address_id=address.id,
-                branch_code=point.code,
-                contact_name=party.name,
-                contact_phone=party.phone,
-                agreement_version="2026-01",
-                accepted=True,
-            ),
-        )
+        _apply(rooms, actor, CARRIER, rooms.addresses.create(actor, party, default=True), party)
     rooms.printers.add(factory, PRINTER, uri=printer_uri, profile="virtual-zpl-203")
     binding = rooms.bindings.propose(merchant, factory.store_id)
     rooms.bindings.accept(factory, binding.id)
@@ -102,6 +95,74 @@ def set_up(rooms: Rooms, network_token: str, printer_uri: str) -> None:
         )
         orders.append(rooms.orders.create(merchant, new))
     rooms.orders.assign(merchant, [order.id for order in orders], factory.store_id)
+
+
+def furnish(rooms: Rooms, network: str) -> None:
+    """Add what one looks at: applications in review and rejected, waybills, a batch, looks in the audit trail; for ``stay``.
+
+    ``network`` is the mock network's address. The daemon, once it runs, works the batch off and prints.
+    """
+    operator = _actor(rooms, FACTORY)
+    owner = rooms.accounts.users(operator)[0]
+    factory = Actor(owner.id, operator.store_id, owner.name, RIGHTS[owner.role], "page")
+    _review(network, "by_hand")
+    for carrier, party, account, refusal in (
+        ("SF", BRANCH, "5719990001", ""),
+        ("YTO", WAREHOUSE, "", "网点暂停接收新客户，请换一个网点"),
+    ):
+        filed = _apply(rooms, factory, carrier, rooms.addresses.create(factory, party), party, account)
+        if refusal:
+            _ask(
+                f"{network}/review",
+                {"application_id": filed.network_application_id, "decision": "reject", "reason": refusal},
+            )
+    orders = rooms.orders.list(factory, limit=3)
+    for order in orders:
+        rooms.orders.issue_waybill(factory, order.id, CARRIER, f"furnish {order.number}")
+    goods = (Item("手作陶瓷马克杯 青釉 350ml", 2),)
+    own = rooms.waybills.issue(
+        factory, IssueRequest(CARRIER, (OWN_ORDERS[0],), RECIPIENTS[0], WORKSHOP, goods), "furnish own"
+    )
+    rooms.waybills.print(factory, own.id, PRINTER, "furnish print")
+    rooms.waybills.clear(factory, own.id, "客户来电核对地址")
+    # The first of them has a number for somebody else: a batch shows what becomes of such a one.
+    rows = [
+        f"{number},{party.name},{party.phone},{party.province},{party.city},{party.district},{party.detail},明前龙井,1"
+        for number, party in zip(OWN_ORDERS, RECIPIENTS[1:], strict=True)
+    ]
+    heading = "订单号,收件人,手机,省,市,区,详细地址,商品,数量"
+    rooms.batches.from_file(
+        factory, "龙井订单.csv", "\n".join([heading, *rows]).encode(), carrier=CARRIER, sender=WORKSHOP
+    )
+
+
+def _apply(
+    rooms: Rooms, actor: Actor, carrier: str, address: SenderAddress, contact: Party, account: str = ""
+) -> Subscription:
+    """Apply for a carrier's service at the first network point that covers the address."""
+    point = rooms.subscriptions.network_points(actor, carrier, address.id)[0]
+    application = Application(
+        carrier=carrier,
+        address_id=address.id,
+        branch_code=point.code,
+        contact_name=contact.name,
+        contact_phone=contact.phone,
+        agreement_version="2026-01",
+        accepted=True,
+        settlement_account=account,
+    )
+    return rooms.subscriptions.apply(actor, application)
+
+
+def _review(network: str, who: str) -> None:
+    """Let a clerk, or nobody, look at applications at the mock network."""
+    _ask(f"{network}/control", {"review": who})
+
+
+def _ask(url: str, body: dict[str, Any]) -> None:
+    answer = urllib3.request("POST", url, json=body, timeout=10, retries=False)
+    if answer.status != 200:
+        raise Unavailable(f"the mock network answered {answer.status}", code="demo.network")
 
 
 @dataclass
@@ -124,10 +185,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(state_dir: Path, port: int) -> Iterator[Stage]:
+def stage(state_dir: Path, port: int, furnished: bool = False) -> Iterator[Stage]:
     """Start the mock carrier network, the virtual printer and the daemon (ports ``port`` to ``port + 3``; 0: free ones).
 
-    Sets the demo data up in an empty database. Raises Unavailable naming the program that didn't start, with its log.
+    Sets the demo data up in an empty database, with ``furnished`` also what one looks at. Raises Unavailable naming the program that didn't start, with its log.
     """
     tray, logs = state_dir / "printer-tray", state_dir / "log"
     for folder in (tray, logs):
@@ -168,6 +229,8 @@ def stage(state_dir: Path, port: int) -> Iterator[Stage]:
         stack.callback(rooms.database.close)
         if not rooms.accounts.stores():
             set_up(rooms, "demo-shop", printer.said[1])
+            if furnished:
+                furnish(rooms, _base(mock))
         _point_printer(rooms, printer.said[1])
         daemon = _start(stack, "", ["serve"], r"listening on (http\S+)", logs, _environment(settings))
         yield Stage(rooms, daemon.said[1], tray, (mock, printer, daemon))
@@ -260,8 +323,10 @@ def stay(state_dir: Path, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     configure("warning", json=False)
-    with stage(state_dir, port) as scene:
-        print(_welcome(scene), flush=True)
+    with stage(state_dir, port, furnished=True) as scene:
+        clerk = _base(scene.programs[0])
+        _review(clerk, "by_hand")
+        print(_welcome(scene, clerk), flush=True)
         while not stopped.wait(0.5):
             for program in scene.programs:
                 if program.process.poll() is not None:
@@ -270,7 +335,12 @@ def stay(state_dir: Path, port: int) -> None:
     print("stopped; the data stay and are there at the next start", flush=True)
 
 
-def _welcome(scene: Stage) -> str:
+def _base(mock: Program) -> str:
+    """The address of the mock network's side doors."""
+    return mock.said[1].removesuffix("/api/router")
+
+
+def _welcome(scene: Stage, clerk: str) -> str:
     links = {}
     for store in (FACTORY, MERCHANT):
         code = scene.rooms.accounts.create_sign_in(_actor(scene.rooms, store), USER).secret
@@ -283,6 +353,7 @@ def _welcome(scene: Stage) -> str:
             f"    {FACTORY} (factory, prints labels)    {links[FACTORY]}",
             "",
             f"  The merchant's side:  {MERCHANT}    {links[MERCHANT]}",
+            f"  The carriers' clerk, who opens or rejects services:  {clerk}/review",
             f"  Printed labels come out in  {scene.tray}",
             f"  Logs are in                 {scene.tray.parent / 'log'}",
             "  Ctrl-C stops everything.",

@@ -32,7 +32,7 @@ from sqlalchemy.exc import IntegrityError
 
 from labelsvc.db import UtcDateTime, metadata
 from labelsvc.security import Sealed, fingerprint
-from labelsvc.waybills.model import IssueRequest
+from labelsvc.waybills.model import IssueRequest, WaybillState
 from labelsvc.waybills.store import Raced, one_of, waybills
 
 
@@ -72,7 +72,8 @@ class Batch:
 class BatchItem:
     """A parcel's place in its batch, from 1, its row in the file (None without a file), and its result.
 
-    ``code``, ``field`` and ``detail`` are the error's of a refused one, or what an open one waits for.
+    ``code``, ``field`` and ``detail`` are the error's of a refused one, or what an open one waits for. ``number``,
+    ``waybill_state`` and ``revision`` are its waybill's now.
     """
 
     place: int
@@ -84,6 +85,8 @@ class BatchItem:
     field: str
     detail: str
     number: str | None = None
+    waybill_state: WaybillState | None = None
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,12 @@ def _batches(connection: Connection, found: Sequence[Row[Any]]) -> list[Batch]:
 def items_of(connection: Connection, batch_id: str, after: int, limit: int) -> list[BatchItem]:
     """A batch's parcels in their order, from the place after ``after`` on."""
     rows = connection.execute(
-        select(waybill_batch_items, waybills.c.number)
+        select(
+            waybill_batch_items,
+            waybills.c.number,
+            waybills.c.state.label("waybill_state"),
+            waybills.c.revision,
+        )
         .outerjoin_from(waybill_batch_items, waybills, waybills.c.id == waybill_batch_items.c.waybill_id)
         .where(waybill_batch_items.c.batch_id == batch_id, waybill_batch_items.c.place > after)
         .order_by(waybill_batch_items.c.place)
@@ -269,6 +277,8 @@ def items_of(connection: Connection, batch_id: str, after: int, limit: int) -> l
             field=row.field,
             detail=row.detail,
             number=row.number,
+            waybill_state=WaybillState(row.waybill_state) if row.waybill_state else None,
+            revision=row.revision or 0,
         )
         for row in rows
     ]

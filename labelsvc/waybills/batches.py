@@ -7,9 +7,10 @@ growing, while the network is silent. A parcel is asked for under the key of its
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -86,19 +87,21 @@ class Batches:
         *,
         carrier: str = "",
         sender: Party | None = None,
+        subscription_id: str | None = None,
         key: str = "",
         dry_run: bool = False,
     ) -> Batch | DryRun:
         """File the parcels of a CSV or XLSX file (D19), or with ``dry_run`` say what would become of each row.
 
-        ``carrier`` and ``sender`` stand for columns that the file doesn't have. Without a ``key`` the same file is the same
-        batch. Raises Invalid: ``file.…`` for a file that can't be read, its missing columns by name, and, unless it is a dry
-        run, ``batch.rows`` with every wrong row as ``rows[7].recipient_phone``.
+        ``carrier`` and ``sender`` stand for columns that the file doesn't have, ``subscription_id`` names the network point
+        for its carrier's parcels (E6). Without a ``key`` the same file is the same batch. Raises Invalid: ``file.…`` for a
+        file that can't be read, its missing columns by name, and, unless it is a dry run, ``batch.rows`` with every wrong
+        row as ``rows[7].recipient_phone``.
         """
         actor.require(Right.ISSUE_WAYBILLS)
         if fault := text_fault(name, 1, 200):
             raise Invalid(fault, field="name")
-        found = self._with_services(actor, read(content, carrier=carrier, sender=sender))
+        found = self._with_services(actor, read(content, carrier=carrier, sender=sender), subscription_id)
         refused = tuple(row for row in found if row.errors)
         good = [row for row in found if row.request is not None]
         if dry_run:
@@ -121,19 +124,29 @@ class Batches:
         check_key(key)
         return self._file(actor, items, key, name)
 
-    def _with_services(self, actor: Actor, found: Sequence[FileRow]) -> list[FileRow]:
-        """The rows, those refused whose carrier's service isn't open."""
+    def _with_services(
+        self, actor: Actor, found: Sequence[FileRow], subscription_id: str | None
+    ) -> list[FileRow]:
+        """The rows on their subscriptions, those refused whose carrier has none open, or several and none was named."""
         with self._database.reading() as connection:
-            open_ = {
-                one.carrier
-                for one in subscriptions_of(connection, actor.store_id, state=SubscriptionState.OPEN)
-            }
-        return [
-            row
-            if row.request is None or row.request.carrier in open_
-            else row.refused("carrier", "has no open e-waybill service")
-            for row in found
-        ]
+            open_ = subscriptions_of(connection, actor.store_id, state=SubscriptionState.OPEN)
+        points = Counter(one.carrier for one in open_)
+        named = next((one for one in open_ if one.id == subscription_id), None)
+        if subscription_id is not None and named is None:
+            raise Invalid("is no open subscription of this store", field="subscription_id")
+        result = []
+        for row in found:
+            if row.request is None:
+                result.append(row)
+            elif named is not None and row.request.carrier == named.carrier:
+                result.append(replace(row, request=replace(row.request, subscription_id=named.id)))
+            elif points[row.request.carrier] == 0:
+                result.append(row.refused("carrier", "has no open e-waybill service"))
+            elif points[row.request.carrier] > 1:
+                result.append(row.refused("carrier", "has several open network points: name one"))
+            else:
+                result.append(row)
+        return result
 
     def _file(self, actor: Actor, items: Sequence[NewItem], key: str, name: str) -> Batch:
         for _ in range(_RACES):

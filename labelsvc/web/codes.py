@@ -58,9 +58,17 @@ CODES: dict[str, tuple[str, str]] = {
     # The service itself.
     "service.stopping": ("The service is being stopped.", "Ask again with the same key."),
     "database.busy": ("Too much is being written at once.", "Ask again with the same key."),
+    "database.dangling": (
+        "Rows refer to rows that aren't there: the database was changed by other means.",
+        "Restore the database from a backup.",
+    ),
     "database.disk_full": (
         "The disk is full; nothing was changed.",
         "The operator makes room; then ask again.",
+    ),
+    "database.newer": (
+        "The database is a later version's.",
+        "Start that version, or restore a backup.",
     ),
     "database.unavailable": (
         "The database doesn't answer.",

@@ -27,6 +27,7 @@ UPLOADS = {
     "batches_pages.start": 9 * 1024 * 1024,
     "batches_pages.check": 9 * 1024 * 1024,
     "subscriptions.import_numbers": 17 * 1024 * 1024,
+    "subscriptions_pages.import_numbers": 17 * 1024 * 1024,
 }
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"^(?P<name>\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?$")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pypdfium2
 import pytest
 from support.programs import mock_carrier
@@ -297,6 +299,14 @@ def test_pages_answer_every_role(house, owner, role):
         f"/waybills/{waybill['id']}/print", {"printer": "browser"}, key=f"role-{role.value}"
     ).json
     printer = owner.get("/printers").json["items"][0]
+    parcel = {
+        "carrier": "ZTO",
+        "orders": [f"A-batch-{role.value}"],
+        "recipient": RECIPIENT,
+        "shown_sender": SENDER,
+        "items": [{"name": "龙井茶", "count": 2}],
+    }
+    batch = owner.post("/batches", {"requests": [parcel]}, key=f"b-{role.value}").json
     visitor = house.caller("云上小店", role=role)
     browser = house.app.test_client()
     headers = {"Host": "localhost", "Accept": "text/html"}
@@ -320,10 +330,26 @@ def test_pages_answer_every_role(house, owner, role):
         "/subscriptions",
         f"/subscriptions/{waybill['subscription_id']}",
         "/subscriptions/new",
+        "/waybills",
+        f"/waybills/{waybill['id']}",
+        f"/waybills/{waybill['id']}/live",
+        f"/waybills/{waybill['id']}/update",
+        "/batches",
+        "/batches/live",
+        "/batches/new",
+        f"/batches/{batch['id']}",
+        f"/batches/{batch['id']}/live",
+        f"/batches/{batch['id']}/results.csv",
+        "/store",
+        "/store/audit",
     ):
         page = browser.get(path, headers=headers)
         assert page.status_code in (200, 403), (path, page.status_code)
         answered += page.status_code == 200
         text = page.get_data(as_text=True)
         assert RECIPIENT["name"] not in text and RECIPIENT["phone"] not in text, path
+        if path == "/orders":
+            menu = re.search(r"<nav.*?</nav>", text, re.DOTALL)[0]
     assert answered >= 5
+    for link in re.findall(r'href="([^"]+)"', menu):
+        assert browser.get(link, headers=headers).status_code == 200, link

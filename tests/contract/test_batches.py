@@ -11,14 +11,23 @@ from datetime import timedelta
 
 import pytest
 import xlsxwriter
-from support.house import RECIPIENT, SHOWN, House, calm, house, order
+from support.house import ORIGIN, RECIPIENT, SHOWN, House, calm, house, order
 from support.programs import MockCarrier, mock_carrier
 from support.stored import stored_bytes
 
 from labelsvc.db import Database
 from labelsvc.errors import Forbidden, Invalid, KeyReused, NotFound
 from labelsvc.security import Actor, Right, Sealer
-from labelsvc.waybills import Batch, Batches, BatchState, DryRun, ItemState, template_csv, template_xlsx
+from labelsvc.waybills import (
+    Application,
+    Batch,
+    Batches,
+    BatchState,
+    DryRun,
+    ItemState,
+    template_csv,
+    template_xlsx,
+)
 from labelsvc.waybills.batch_files import COLUMNS, read
 
 GET = "pdd.waybill.get"
@@ -400,6 +409,27 @@ def test_dry_run(home: House, mock: MockCarrier):
         home.actor, "x.csv", as_csv([row(1)]).encode(), carrier="YTO", sender=SHOWN, dry_run=True
     )
     assert [fault.field for fault in closed.refused[0].errors] == ["carrier"]
+
+
+def test_file_of_several_points(home: House):
+    """E6: with two points of a carrier open a file says nothing of which: its rows are refused until one is named, and leave there."""
+    second = home.addresses.create(home.actor, replace(ORIGIN, district="余杭区"))
+    point = home.subscriptions.network_points(home.actor, "ZTO", second.id)[0]
+    other = home.subscriptions.apply(
+        home.actor, Application("ZTO", second.id, point.code, "王经理", "13900001111", "1", True, "")
+    )
+    content = as_csv([row(951), row(952)]).encode()
+    shown = upload(home, content, dry_run=True)
+    assert [(one.row, one.errors[0].field) for one in shown.refused] == [(2, "carrier"), (3, "carrier")]
+    for id in (other.id, home.subscription_id):
+        batch = upload(home, as_csv([row(f"951-{id}")]).encode(), subscription_id=id)
+        home.batches.work()
+        (result,) = home.batches.results(home.actor, batch.id)
+        assert home.waybills.get(home.actor, result.number).subscription_id == id
+        assert (result.waybill_state, result.revision) == ("issued", 0)
+    with pytest.raises(Invalid) as caught:
+        upload(home, content, subscription_id=home.actor.store_id)
+    assert [fault.field for fault in caught.value.errors] == ["subscription_id"]
 
 
 def test_file_to_numbers(home: House, mock: MockCarrier):

@@ -14,6 +14,7 @@ from labelsvc.web.api.shape import (
     Answer,
     Body,
     FieldFault,
+    Id,
     ItemProblem,
     Key,
     KeyIfAny,
@@ -48,6 +49,9 @@ class FileForm(BaseModel):
     file: UploadFile = Field(description="CSV (UTF-8, UTF-16, GB18030) or XLSX, at most 8 MiB.")
     carrier: Annotated[Line, Field(max_length=20)] = Field(
         "", description="For files without such a column; such as YTO."
+    )
+    subscription_id: Id | None = Field(
+        None, description="The network point for its carrier's parcels, where several are open (E6)."
     )
     dry_run: Literal["true", "false"] = Field("false", description="Only say what would become of each row.")
 
@@ -173,6 +177,7 @@ def from_file(headers_data: KeyIfAny, form_and_files_data: FileForm) -> dict[str
         content,
         carrier=form_and_files_data.carrier,
         sender=rooms().addresses.default_party(actor().store_id),
+        subscription_id=form_and_files_data.subscription_id,
         key=headers_data.idempotency_key or "",
         dry_run=form_and_files_data.dry_run == "true",
     )

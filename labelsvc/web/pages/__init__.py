@@ -10,20 +10,37 @@ from labelsvc.printing import JobState
 from labelsvc.security import Right
 from labelsvc.web.pages import (
     addresses,
+    batches,
     catalogue,
     home,
     jobs,
     labels,
+    manual,
     orders,
     printers,
     sign_in,
+    store,
     subscriptions,
+    waybills,
     words,
 )
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import csrf_token
 
-_GROUPS = (sign_in, home, orders, jobs, labels, printers, addresses, subscriptions)
+_GROUPS = (
+    sign_in,
+    home,
+    orders,
+    waybills,
+    batches,
+    jobs,
+    labels,
+    printers,
+    addresses,
+    subscriptions,
+    store,
+    manual,
+)
 
 
 def install(app: Flask) -> None:
@@ -32,7 +49,13 @@ def install(app: Flask) -> None:
     for group in _GROUPS:
         app.register_blueprint(group.pages)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(clock=words.clock, age=words.age, reason=words.reason, carrier=words.carrier)
+    app.jinja_env.filters.update(
+        clock=words.clock,
+        age=words.age,
+        reason=words.reason,
+        carrier=words.carrier,
+        why=words.why,
+    )
     app.jinja_env.globals.update(
         words=words, csrf_token=csrf_token, Right=Right, languages=catalogue.LANGUAGES
     )
@@ -46,6 +69,7 @@ def _frame() -> dict[str, Any]:
         "who": who,
         "language": catalogue.chosen(),
         "done": words.DONE.get(request.args.get("done", "")),
+        "done_look": "warn" if request.args.get("done") in words.DONE_BUT else "good",
     }
     if who is not None and who.may(Right.READ_JOBS):
         found["waiting"] = sum(

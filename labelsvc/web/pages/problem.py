@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, render_template
 
+from labelsvc.errors import FieldError
 from labelsvc.web.pages import words
 
 
@@ -15,5 +16,6 @@ def problem_page(
 ) -> Response:
     """The error as a page, in words where the code has some, else in the error's own."""
     text = words.problem(code, detail)
-    html = render_template("problem.html", status=status, text=text, errors=errors, facts=facts, code=code)
+    wrong = [words.wrong(FieldError(one["field"], one["reason"])) for one in errors]
+    html = render_template("problem.html", status=status, text=text, errors=wrong, facts=facts, code=code)
     return Response(html, status)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from flask_babel import gettext, lazy_gettext
 
-from labelsvc.errors import LabelsvcError
+from labelsvc.errors import FieldError, LabelsvcError
+from labelsvc.waybills import BatchItem, ItemState, VoidWait, Waybill, WaybillState
 
 _ = lazy_gettext
 
@@ -47,9 +48,24 @@ WAYBILL = {
     "refused": (_("取号被拒"), "bad"),
     "issued": (_("已取号"), "calm"),
     "printed": (_("已打印"), "good"),
+    "handed_over": (_("已交付"), "good"),
+    "in_transit": (_("运输中"), "good"),
+    "delivered": (_("已签收"), "good"),
     "void_pending": (_("作废待确认"), "warn"),
     "cancelled": (_("已取消"), "mute"),
 }
+BATCH = {
+    "open": (_("取号中"), "calm"),
+    "done": (_("已完成"), "good"),
+}
+#: What became of a parcel of a batch.
+ITEM = {
+    "open": (_("等待"), "calm"),
+    "issued": (_("已取号"), "good"),
+    "refused": (_("没有取到"), "bad"),
+}
+#: The columns of a batch's results as a file.
+RESULT_COLUMNS = (_("行号"), _("订单号"), _("运单号"), _("结果"), _("说明"))
 SUBSCRIPTION = {
     "draft": (_("草稿"), "mute"),
     "under_review": (_("审核中"), "calm"),
@@ -58,6 +74,8 @@ SUBSCRIPTION = {
     "suspended": (_("已停用"), "warn"),
     "closed": (_("已关闭"), "mute"),
 }
+#: Who runs a carrier's branches (E9).
+KIND = {"franchise": _("加盟"), "direct": _("直营")}
 #: Why a printer isn't ready, or a label isn't out.
 REASONS = {
     "paper_out": _("缺纸"),
@@ -81,6 +99,9 @@ REASONS = {
     "the printer fell silent before it proved the label": _("打印机没有再应答"),
     "the printer's counter moved by one": _("打印机计数器确认"),
     "the printer is idle and its counter did not move by one": _("打印机空闲，但计数器没有变化"),
+    "waybill cancelled": _("运单号已取消"),
+    "waybill updated": _("面单已更新，这张作废"),
+    "waybill handed over": _("包裹已交付"),
 }
 #: Reasons that hold a number.
 _REASON_FORMS = (
@@ -100,8 +121,56 @@ _WRONG = (
     (re.compile(r"must be a phone number.*()"), _("请填写电话号码（5 到 25 位数字，可含空格、+、-、#）")),
     (re.compile(r"must not contain control characters()"), _("不能含控制字符")),
     (re.compile(r"must begin with one of (.+)"), _("必须以 %(a)s 开头")),
-    (re.compile(r"must be a whole number from (-?\d+ to \d+)"), _("必须是整数：%(a)s")),
+    (re.compile(r"must be a whole number from (-?\d+) to (\d+)"), _("必须是 %(a)s 到 %(b)s 的整数")),
     (re.compile(r"must be a whole number()"), _("必须是整数")),
+    (re.compile(r"must be 0 to (\d+) g"), _("必须是 0 到 %(a)s 克")),
+    (re.compile(r"must be text()"), _("必须是文字")),
+    (re.compile(r"must be at most (\d+) printable characters"), _("最多 %(a)s 个字，不能换行")),
+    (re.compile(r"carriers take at most (\d+) characters"), _("快递公司最多接受 %(a)s 个字")),
+    (re.compile(r"must name 1 to (\d+) order numbers"), _("要有 1 到 %(a)s 个订单号")),
+    (re.compile(r"names an order twice()"), _("同一个订单号写了两次")),
+    (re.compile(r"must list 1 to (\d+) goods"), _("要有 1 到 %(a)s 种商品")),
+    (re.compile(r"was spoiled by a spreadsheet.*()"), _("被表格软件改坏了：请把这一列设为文本，重新填写")),
+    (
+        re.compile(r"stands in several rows that differ in more than the goods()"),
+        _("同一个订单的几行除商品外还有不同的内容"),
+    ),
+    (re.compile(r"has no open e-waybill service()"), _("没有开通这家快递公司的电子面单")),
+    (
+        re.compile(
+            r"(?:several subscriptions of this carrier are open|has several open network points): name one()"
+        ),
+        _("这家快递公司开通了几个网点，请选择一个"),
+    ),
+    (re.compile(r"is no open subscription of this store()"), _("这个网点没有开通")),
+    (re.compile(r"must be 1 to (\d+) parcels"), _("要有 1 到 %(a)s 个包裹")),
+    (re.compile(r"is no XLSX file()"), _("不是 XLSX 文件")),
+    (re.compile(r"is neither UTF-8 nor GB18030()"), _("不是 UTF-8 也不是 GB18030 编码")),
+    (re.compile(r"can't be read as rows and columns()"), _("读不出行和列")),
+    (re.compile(r"the file is empty()"), _("文件是空的")),
+    (re.compile(r"the file has more than (\d+) rows"), _("超过 %(a)s 行")),
+    (re.compile(r"the file (?:has more than \d+ bytes|unpacks to too much)()"), _("文件太大")),
+    (re.compile(r"this district was divided in (\d+).*"), _("%(a)s 年已拆分，请选现在的区县")),
+    (re.compile(r"no such sender address()"), _("请选择发货地址")),
+    (re.compile(r"is no carrier of the network()"), _("请选择快递公司")),
+    (re.compile(r"is no carrier whose numbers are known()"), _("请选择快递公司")),
+    (re.compile(r"is no network point that covers the address()"), _("请选择一个网点")),
+    (re.compile(r"is missing: a direct-operated carrier bills an account()"), _("直营快递公司需要月结账号")),
+    (re.compile(r"is not for a franchise carrier.*()"), _("加盟快递公司不用填")),
+    (re.compile(r"the service agreement must be accepted()"), _("请先阅读并同意")),
+    (re.compile(r"must have at most (\d+) MiB"), _("最大 %(a)s MiB")),
+    (re.compile(r"must have at most (\d+) lines"), _("最多 %(a)s 行")),
+    (re.compile(r"isn't a number of this carrier()"), _("不是这家快递公司的单号")),
+    (re.compile(r"has a wrong check digit()"), _("校验位不对")),
+    (re.compile(r"must not contain characters that turn.*()"), _("不能含改变书写方向的字符")),
+    (re.compile(r"holds no numbers()"), _("文件里没有单号")),
+    (re.compile(r"has the number of line (\d+)"), _("和第 %(a)s 行重复")),
+    (re.compile(r"is neither UTF-8 nor GB 18030 text()"), _("不是 UTF-8 或 GB 18030 文本")),
+    (re.compile(r"is no (?:text|XLSX file)()|can't be read as columns()"), _("不是表格文件")),
+    (
+        re.compile(r"has numbers that lost digits.*()"),
+        _("表格把单号变成了数值，末尾数字已丢失：请把单号列设为文本"),
+    ),
     (re.compile(r"no such (?:province|city|district).*()"), _("没有这个地名")),
     (re.compile(r"the store has a printer of this name()"), _("已有同名的打印机")),
     (re.compile(r"belongs to the built-in printer()"), _("这个名称归内置的浏览器打印所有")),
@@ -111,6 +180,8 @@ ORIGINS = {
     "api": _("API 接口"),
     "page": _("网页"),
     "cli": _("命令行"),
+    "batch": _("批次"),
+    "daemon": _("后台服务"),
     "reprint": _("补打"),
 }
 CARRIERS = {
@@ -123,10 +194,47 @@ CARRIERS = {
     "EMS": _("中国邮政 EMS"),
     "JD": _("京东快递"),
     "DBKD": _("德邦快递"),
+    "CNSD": _("菜鸟速递"),
+}
+STORE = {"merchant": _("商家"), "factory": _("厂家")}
+#: What the audit trail tells of (R1).
+AUDIT = {
+    "waybill.clear": _("看了面单的明文"),
+    "waybill.find_person": _("按人查找面单"),
+    "waybill.erase": _("到期删除面单的个人资料"),
+    "order.clear": _("看了订单的明文"),
+    "order.find_person": _("按人查找订单"),
+    "order.erase": _("到期删除订单的个人资料"),
+    "address.clear": _("看了发货地址的明文"),
+    "label.preview": _("预览了标签"),
+    "label.open_pdf": _("在浏览器打开了标签"),
+    "job.erase": _("到期删除打印任务的个人资料"),
+    "preferences.labels": _("改了标签上显示的内容"),
+}
+#: What it was about, where that isn't one thing with a page of its own.
+AUDIT_SUBJECTS = {
+    "by:phone": _("按电话"),
+    "by:name": _("按姓名"),
+    "by:phone+name": _("按电话和姓名"),
+    "labels:clear": _("打印明文"),
+    "labels:masked": _("打印隐藏后的资料"),
+}
+#: Who did something without being a user.
+NOBODY = {
+    "carrier": _("快递公司"),
+    "operator": _("系统管理员"),
+    "erasure": _("到期删除"),
+    "printing": _("打印机"),
+    "network": _("快递网络"),
+    "settle": _("系统"),
 }
 BROWSER = _("浏览器 (PDF)")
 TEST_LABEL = _("测试页")
 REPRINT_REASONS = (_("卡纸"), _("打印不清"), _("标签损坏"), _("标签丢失"))
+#: Why somebody looks at names, phones and addresses in clear.
+LOOK_REASONS = (_("联系收件人或寄件人"), _("核对地址"), _("处理售后"))
+#: What the audit trail says of a form that opens filled in.
+TO_CHANGE = _("修改时填入原内容")
 #: What was done, after a form came back; the word travels in the address, the text doesn't.
 DONE = {
     "printer_added": _("打印机已添加。"),
@@ -147,14 +255,49 @@ DONE = {
     "order_released": _("订单已恢复。"),
     "cancelled": _("运单号已取消。"),
     "void_pending": _("面单可能已经打印出来：请销毁后再确认取消。"),
+    "cancel_waits": _("快递公司现在不接受取消，系统会自动再试。"),
+    "updated": _("面单已更新，请重新打印。"),
+    "destroyed": _("已记为：作废的标签已销毁。"),
+    "handed_over": _("已记为：包裹交给了快递员。"),
+    "batch_filed": _("文件已接收，正在取号。"),
+    "batch_queued": _("已加入打印队列。"),
     "address_added": _("发货地址已添加。"),
     "address_default": _("默认发货地址已更换。"),
     "address_deleted": _("发货地址已删除。"),
+    "address_changed": _("发货地址已修改。"),
     "applied": _("申请已提交。"),
+    "opened": _("已开通，可以取号了。"),
+    "rejected": _("申请已提交，快递公司没有通过。"),
+    "draft": _("草稿已保存。"),
+    "withdrawn": _("已撤回。"),
+    "connected": _("已接入快递网络。"),
+    "numbers_added": _("单号已导入。"),
+    "preferences": _("设置已保存。"),
     "closed": _("电子面单服务已关闭。"),
     "bye": _("已退出登录。"),
 }
+#: Those of them after which something still waits for somebody.
+DONE_BUT = frozenset({"void_pending", "cancel_waits", "rejected"})
+_LINE = re.compile(r"line (\d+)")
+#: What a room's reason looks like if it is a code.
+_CODE = re.compile(r"[a-z_]+\.[a-z0-9_]+")
 _PROBLEMS = {
+    "carrier.rejected": _("快递公司没有说明原因"),
+    "carrier.suspended": _("快递公司没有说明原因"),
+    "carrier.not_listed": _("网络上不再列出这个网点"),
+    "carrier.closed": _("快递公司关闭了这项服务"),
+    "network.silent": _("快递网络没有应答，请稍后再试；取号的结果会自动查询。"),
+    "network.unreachable": _("连不上快递网络，请检查网线后再试。"),
+    "network.busy": _("快递网络要求放慢速度，请稍后再试。"),
+    "network.resting": _("快递网络出了故障，系统正在等它恢复，请稍后再试。"),
+    "network.refused": _("快递网络拒绝了这个请求。"),
+    "subscription.busy": _("正在向快递网络查询这项服务，请稍后再试。"),
+    "sender.mismatch": _("发货地址与开通电子面单服务时的地址不一致。"),
+    "division.divided": _("这个区县已经拆分，请选拆分后的区县。"),
+    "numbers.file": _("单号文件有错误，一个号也没有导入。"),
+    "file.size": _("文件太大。"),
+    "file.unreadable": _("文件读不出来。"),
+    "body.too_large": _("文件太大。"),
     "unauthenticated": _("请先登录。"),
     "address.changed": _("地址刚刚被别人改过，请重试。"),
     "address.default": _("默认发货地址不能删除，请先另设默认。"),
@@ -188,6 +331,48 @@ _PROBLEMS = {
     "waybill.not_issued": _("这个面单还没有取到号。"),
     "waybill.not_printed": _("这个面单还没有打印过，不需要补打。"),
     "waybill.void_pending": _("这个面单正在作废。"),
+    "waybill.void": _("这个面单已取消或正在作废，不能交付。"),
+    "waybill.cancel_limit": _("取消的单号太多，快递公司暂时不接受取消，系统会自动再试。"),
+    "waybill.erased": _("这个面单的个人资料已按规定删除。"),
+    "waybill.handed_over": _("包裹已经交给快递员，不能再改、取消或打印。"),
+    "waybill.picked_up": _("快递公司已经揽收这个包裹，号码不能取消。"),
+    "waybill.label_void": _("面单更新过，新标签还没有打印；包裹上的旧标签无效。"),
+    "waybill.not_live": _("这个面单现在的状态不能更新。"),
+    "waybill.not_updated": _("这次没有更新成功，内容没有变，请再试一次。"),
+    "waybill.update_open": _("这个面单正在更新，请稍候。"),
+    "waybill.unknown_number": _("快递公司没有这个运单号。"),
+    "waybill.was_cancelled": _("这个运单号已经取消。"),
+    "waybill.updated": _("内容已更新，旧标签作废"),
+    "update.empty": _("没有任何改动。"),
+    "label.on_paper": _("标签可能已经打印出来，等待确认销毁。"),
+    "label.not_void": _("这张标签没有作废，或已经确认销毁。"),
+    "label.erased": _("这张标签的个人资料已按规定删除，不能再打印。"),
+    "label.does_not_fit": _("内容太长，标签上排不下。"),
+    "label.off_page": _("模板有内容超出标签边缘。"),
+    "template.unknown": _("没有这个模板。"),
+    "barcode.data": _("条码的内容有误，这种条码印不出来。"),
+    "font.missing": _("标签上有印不出来的字。"),
+    "image.failed": _("标签上的图片有误。"),
+    "batch.not_found": _("没有这个批次。"),
+    "batch.rows": _("文件里有错误的行，没有取号。请改正后重新上传。"),
+    "batch.size": _("一个批次要有 1 到 500 个包裹。"),
+    "batch.invalid": _("批次的内容有误。"),
+    "batch.expired": _("等了太久没有结果，已放弃。"),
+    "file.columns": _("文件缺少必需的列："),
+    "find.invalid": _("请输入运单号、完整的电话或姓名。"),
+    "network.already_issued": _("快递网络说这个包裹已经有号码，正在核对。"),
+    "network.segment_used_up": _("快递公司的号段已用完，请联系网点。"),
+    "network.no_print_data": _("快递网络没有给出面单内容。"),
+    "parcel.several_points": _("这个订单在另一个网点有号码。"),
+    "service.stopping": _("服务正在停止，请稍后再试。"),
+    "order.erased": _("这个订单的个人资料已按规定删除。"),
+    "order.masked": _("没有查看这个订单收件人的权限。"),
+    "database.unavailable": _("数据库暂时连不上，请稍后再试。"),
+    "database.disk_full": _("磁盘已满，请联系管理员。"),
+    "media_type.refused": _("这个页面不接受这种内容。"),
+    "request.malformed": _("请求有误，请刷新页面后重试。"),
+    "gone": _("这项内容已经不在了。"),
+    "refused": _("请求被拒绝。"),
     "sign_in.invalid": _("登录链接或令牌无效、已使用或已过期。"),
     "forbidden": _("您没有这项操作的权限。"),
     "csrf.refused": _("页面已过期，请刷新后重试。"),
@@ -246,17 +431,59 @@ FIELDS = {
     "branch_code": _("网点"),
     "contact_name": _("联系人"),
     "contact_phone": _("联系电话"),
-    "settlement_account": _("月结卡号"),
+    "settlement_account": _("月结账号"),
+    "branch_name": _("网点名称"),
+    "origin": _("发货地址"),
+    "file": _("文件"),
+    "access_token": _("访问令牌"),
+    "code": _("授权码"),
     "accepted": _("服务协议"),
     "agreement_version": _("服务协议"),
     "secret": _("令牌"),
+    "requests": _("包裹"),
+    "items": _("商品"),
+    "count": _("数量"),
+    "weight_g": _("重量"),
+    "note": _("备注"),
+    "package": _("包裹号"),
+    "orders": _("订单号"),
+    "order_number": _("订单号"),
+    "item_name": _("商品"),
+    "item_count": _("数量"),
+    "store_name": _("店铺名称"),
+    "recipient_name": _("收件人"),
+    "recipient_phone": _("收件人手机"),
+    "recipient_province": _("省"),
+    "recipient_city": _("市"),
+    "recipient_district": _("区县"),
+    "recipient_town": _("街道/乡镇"),
+    "recipient_detail": _("详细地址"),
+    "sender_name": _("发件人"),
+    "sender_phone": _("发件人手机"),
+    "sender_province": _("发件省"),
+    "sender_city": _("发件市"),
+    "sender_district": _("发件区"),
+    "sender_detail": _("发件地址"),
+    "revision": _("版本"),
+    "key": _("表单"),
 }
+
+
+def field(name: str) -> str:
+    """What a form calls a field; ``line 7`` is a line of a file."""
+    if found := _LINE.fullmatch(name):
+        return str(gettext("第 %(n)s 行", n=found[1]))
+    return str(FIELDS.get(name, name))
 
 
 def problem(code: str, detail: str) -> str:
     """What to tell a person of an error."""
-    found = _PROBLEMS.get(code)
-    return str(found) if found is not None else detail
+    if found := _PROBLEMS.get(code):
+        return str(found)
+    # Of the network's own refusals we know the number alone: it is what the carrier's hotline asks for.
+    if found := re.fullmatch(r"network\.(\d+)", code):
+        return str(gettext("快递网络拒绝了请求（错误号 %(n)s）。", n=found[1]))
+    return detail
 
 
 def of(error: LabelsvcError) -> str:
@@ -269,11 +496,36 @@ def wrong_fields(error: LabelsvcError) -> dict[str, str]:
     return {found.field.rsplit(".", 1)[-1]: _in_words(found.reason) for found in error.errors}
 
 
+def wrong(fault: FieldError) -> str:
+    """A wrong field in one line: its name and the reason."""
+    name = re.sub(r"\[\d+\]", "", fault.field).rsplit(".", 1)[-1]
+    return f"{FIELDS.get(name, name)}: {_in_words(fault.reason)}"
+
+
 def _in_words(text: str) -> str:
     for form, said in _WRONG:
         if found := form.fullmatch(text):
-            return str(said) % {"a": found[1]}
+            return str(said) % {"a": found[1], "b": found[form.groups]}
     return text
+
+
+def after_cancel(found: Waybill) -> str:
+    """The word of ``DONE`` for what became of a cancellation (W5)."""
+    if found.state is WaybillState.CANCELLED:
+        return "cancelled"
+    return "void_pending" if found.void_wait is VoidWait.LABEL else "cancel_waits"
+
+
+def outcome(item: BatchItem) -> str:
+    """Why a parcel of a batch was refused, or what it waits for; empty if it has its number."""
+    if item.state is ItemState.ISSUED or not item.code:
+        return ""
+    if not item.field:
+        return problem(item.code, item.detail)
+    # The detail of a wrong field is its reason, unless several were wrong.
+    name = item.field.rsplit(".", 1)[-1]
+    said, why_ = FIELDS.get(name, name), _in_words(item.detail)
+    return f"{said}: {why_}" if why_ != item.detail else f"{problem(item.code, item.detail)} ({said})"
 
 
 def reason(text: str) -> str:
@@ -282,6 +534,11 @@ def reason(text: str) -> str:
         if found := form.fullmatch(text):
             return str(said) % {"a": found[1], "b": found[2]}
     return str(REASONS.get(text, text))
+
+
+def why(text: str) -> str:
+    """A reason that a room gives as a code, in words; what a person wrote stands as written."""
+    return problem(text, str(gettext("其他原因（%(a)s）", a=text)) if _CODE.fullmatch(text) else text)
 
 
 def carrier(code: str) -> str:

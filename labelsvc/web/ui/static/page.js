@@ -67,9 +67,20 @@ async function fillPicker(select, url, chosen) {
   return items.length;
 }
 
+// Without scripts a place is written; with them it is picked.
+function toPicker(input) {
+  if (!input) return null;
+  const select = document.createElement("select");
+  for (const { name, value } of input.attributes) if (!["type", "value", "maxlength", "autocomplete"].includes(name)) select.setAttribute(name, value);
+  select.dataset.chosen = input.value;
+  input.replaceWith(select);
+  return select;
+}
+
 // Province, city, district: each fills the next.
 function pickPlaces(form) {
-  const [province, city, district] = ["province", "city", "district"].map((name) => form.querySelector(`select[name=${name}]`));
+  const [province, city, district] = ["province", "city", "district"].map((name) => toPicker(form.querySelector(`input[name=${name}]`)));
+  if (!province) return;
   const url = form.dataset.places;
   const fillDistricts = async (chosen) => {
     district.replaceChildren(new Option(district.dataset.blank, ""));
@@ -131,6 +142,73 @@ async function openSheet(place) {
   }
 }
 
+// A file is checked as soon as it is chosen, and again whenever the form changes; only a good one can be started.
+function checkFile(form) {
+  const [result, failed, checking, again, start] = ["result", "failed", "checking", "again", "start"].map((name) => form.querySelector(`[data-${name}]`));
+  let turn = 0;
+  start.disabled = true;
+  const check = async () => {
+    const mine = ++turn;
+    start.disabled = true;
+    failed.hidden = true;
+    result.replaceChildren();
+    if (!form.elements.file.files.length) return;
+    checking.hidden = false;
+    try {
+      const answer = await fetch(form.dataset.check, { method: "POST", body: new FormData(form), headers: { Accept: "text/html" }, redirect: "manual" });
+      if (mine !== turn) return;
+      if (answer.status === 401) { location.reload(); return; }
+      if (!answer.ok) throw new Error(answer.status);
+      result.innerHTML = await answer.text();
+      start.disabled = result.querySelector("[data-good=yes]") === null;
+    } catch {
+      // Also a file that was changed on the disk since it was chosen: the browser doesn't read it any more.
+      if (mine === turn) failed.hidden = false;
+    } finally {
+      if (mine === turn) { checking.hidden = true; again.hidden = !start.disabled; }
+    }
+  };
+  form.addEventListener("change", check);
+  again.addEventListener("click", check);
+}
+
+// Hundreds of labels are queued portion by portion; each answer says where to go on. Again is harmless: nothing is printed twice.
+function inPortions(form) {
+  const [faults, failed, working] = ["faults", "failed", "working"].map((name) => form.querySelector(`[data-${name}]`));
+  const list = faults.querySelector("ul");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const sent = new URLSearchParams(new FormData(form));
+    list.replaceChildren();
+    faults.hidden = failed.hidden = true;
+    working.hidden = false;
+    try {
+      for (let next = 0; next !== null;) {
+        sent.set("after", next);
+        const answer = await fetch(form.action, { method: "POST", body: sent, headers: { Accept: "application/json" } });
+        if (!answer.ok) {
+          // The whole page says what is wrong.
+          if (answer.status < 500) { form.submit(); return; }
+          throw new Error(answer.status);
+        }
+        const portion = await answer.json();
+        for (const { number, said } of portion.faults) {
+          const line = document.createElement("li");
+          line.textContent = `${number} ${said}`;
+          list.append(line);
+        }
+        next = portion.next;
+      }
+      if (!list.children.length) location.assign(form.dataset.portions);
+    } catch {
+      failed.hidden = false;
+    }
+    working.hidden = true;
+    faults.hidden = !list.children.length && failed.hidden;
+    form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+  });
+}
+
 function wire(root) {
   for (const button of root.querySelectorAll("[data-dialog]")) {
     button.addEventListener("click", () => document.getElementById(button.dataset.dialog).showModal());
@@ -141,15 +219,78 @@ function wire(root) {
   for (const form of root.querySelectorAll("form[method=post]")) {
     form.addEventListener("submit", () => setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; })));
   }
-  for (const select of root.querySelectorAll("select[data-goes]")) {
+  for (const box of root.querySelectorAll("[data-enables]")) {
+    box.addEventListener("change", () => { document.getElementById(box.dataset.enables).disabled = !box.checked; });
+  }
+  for (const select of root.querySelectorAll("form:not([data-steps]) select[data-goes]")) {
     select.addEventListener("change", () => select.form.requestSubmit());
   }
+}
+
+// A form in steps: what is chosen decides what it asks next. It comes anew within the page, with all that was typed meanwhile.
+const steps = new WeakMap();
+
+async function step(form, button) {
+  const turn = (steps.get(form) ?? 0) + 1;
+  steps.set(form, turn);
+  const sent = new FormData(form);
+  if (button) sent.set(button.name, button.value);
+  const focus = document.activeElement?.id;
+  form.setAttribute("aria-busy", "true");
+  form.inert = button !== null; // a button makes something: nothing else is asked for meanwhile
+  try {
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(sent), headers: { Accept: "text/html" } });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-steps]");
+    if (steps.get(form) !== turn) return; // chosen anew meanwhile: that answer counts
+    if (!fresh) throw new Error(answer.status);
+    for (const field of form.querySelectorAll("input[type=text], input[type=tel]")) {
+      const same = fresh.querySelector(`input[name=${CSS.escape(field.name)}]:not([type=hidden])`);
+      if (same && field.value !== sent.get(field.name)) same.value = field.value;
+    }
+    for (const box of form.querySelectorAll("input[type=checkbox]")) {
+      const same = fresh.querySelector(`input[type=checkbox][name=${CSS.escape(box.name)}]`);
+      if (same && box.checked !== sent.has(box.name)) same.checked = box.checked;
+    }
+    form.replaceChildren(...fresh.childNodes);
+    form.removeAttribute("aria-busy");
+    form.inert = false;
+    wire(form);
+    pickPlaces(form);
+    (form.querySelector(".note.bad") ?? (focus ? document.getElementById(focus) : null) ?? form.querySelector("select[data-goes]"))?.focus();
+  } catch {
+    if (steps.get(form) !== turn) return;
+    // The whole page says what is wrong.
+    form.dataset.steps = "whole";
+    form.inert = false;
+    form.noValidate = true;
+    form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
+    form.requestSubmit(button);
+  }
+}
+
+function inSteps(form) {
+  form.addEventListener("change", (event) => { if (event.target.matches("[data-goes]")) step(form, null); });
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.steps === "whole" || !event.submitter?.matches("[data-step]")) return;
+    event.preventDefault();
+    step(form, event.submitter);
+  });
+}
+
+// A part that may take its time: the page doesn't wait for it.
+async function load(part) {
+  const answer = await fetch(part.dataset.load, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  if (answer?.ok) part.innerHTML = await answer.text();
 }
 
 wire(document);
 document.addEventListener("keydown", answerByKey);
 document.querySelectorAll("[data-live]").forEach(keepLive);
+document.querySelectorAll("[data-load]").forEach(load);
 document.querySelectorAll("form[data-places]").forEach(pickPlaces);
+document.querySelectorAll("form[data-check]").forEach(checkFile);
+document.querySelectorAll("form[data-portions]").forEach(inPortions);
+document.querySelectorAll("form[data-steps]").forEach(inSteps);
 document.querySelectorAll("form[data-sign-in]").forEach((form) => {
   signInByLink(form);
   addEventListener("hashchange", () => signInByLink(form));
