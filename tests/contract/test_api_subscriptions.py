@@ -92,6 +92,17 @@ def test_a_draft_is_kept_completed_and_submitted(house, owner, mock):
     assert history[-1]["actor"] == "carrier"
 
 
+def _the_open_one(owner):
+    """The subscription that the tests before left open; if there is none, the failure tells what became of each."""
+    found = owner.get("/subscriptions?state=open&carrier=ZTO").json["items"]
+    became = {
+        one["id"]: (one["state"], owner.get(f"/subscriptions/{one['id']}/history").json["items"])
+        for one in owner.get("/subscriptions").json["items"]
+    }
+    assert len(found) == 1, became
+    return found[0]
+
+
 def _assert_state(answer):
     assert_problem(answer, 409, "subscription.state")
 
@@ -131,7 +142,7 @@ def test_an_occupied_address_is_refused_until_it_is_free(owner):
 def test_after_opening_the_next_steps_are_told(house, owner):
     """E11, W4: what is in the way of a first label, numbers left, printers, the manual."""
     house.rooms.printers.browser(Actor.operator(owner.store.id))
-    [open_] = owner.get("/subscriptions?state=open&carrier=ZTO").json["items"]
+    open_ = _the_open_one(owner)
     steps = owner.get(f"/subscriptions/{open_['id']}/next-steps").json
     assert steps["obstacle"] == "none" and steps["balance"]["numbers"] > 0
     assert steps["printers"] == 1 and steps["manual"] == "/manual"
@@ -144,7 +155,7 @@ def test_after_opening_the_next_steps_are_told(house, owner):
 
 def test_a_suspended_service_issues_nothing(house, owner, mock):
     """E1: the carrier suspends it, with its reason, and resumes it."""
-    [open_] = owner.get("/subscriptions?state=open&carrier=ZTO").json["items"]
+    open_ = _the_open_one(owner)
     there = next(one for one in mock.subscriptions() if one["state"] == "open")
     mock.decide(there["application_id"], "suspend", "欠费")
     house.rooms.subscriptions.settle()
