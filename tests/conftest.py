@@ -80,6 +80,17 @@ def postgresql_url(postgresql_cluster: Cluster) -> Iterator[str]:
         yield url
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a group build on each other: a run that would spread a group over its workers must not begin."""
+    if getattr(config.option, "loadgroup", False):
+        lost = [
+            item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
+        ]
+        if lost:
+            raise pytest.UsageError(f"pytest-xdist keeps no groups with this pytest: {lost[0]}")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes ``database``, itself or through another fixture, runs on both kinds."""
     if "database" in metafunc.fixturenames:
