@@ -300,6 +300,7 @@ def test_a_silent_network_loses_nothing_that_was_typed(shop):
     shop.go("/subscriptions/new")
     page.get_by_label("从哪里发货").select_option(index=1)
     page.get_by_label("联系人").fill(HOME.name)
+    expect(page.locator("form[data-steps]")).not_to_have_attribute("aria-busy", "true")
     shop.street.mock.control(script=[{"fault": "http_503", "only": "mock.carriers"}])
     try:
         page.get_by_label("中通快递").check()

@@ -51,11 +51,15 @@ def _start_batch(page, street, *rows):
     page.get_by_role("button", name=f"打印未打印的 {len(rows)} 张标签").wait_for()
 
 
-def _issued(street, **changes):
-    """A waybill with its number, asked for behind the pages."""
-    request = IssueRequest(
+def _parcel(**changes):
+    return IssueRequest(
         CARRIER, (f"W-{next(_numbers):05d}",), RECIPIENT, SHOWN, (Item("青瓷杯 300ml", 2),), **changes
     )
+
+
+def _issued(street, **changes):
+    """A waybill with its number, asked for behind the pages."""
+    request = _parcel(**changes)
     return street.rooms.waybills.issue(street.factory, request, f"pages {request.orders[0]}")
 
 
@@ -337,8 +341,7 @@ def test_an_order_leads_to_its_waybill_and_is_held(page, street, chromium):
 
 def test_the_list_is_read_page_by_page(page, street):
     """Thirty a page, the next without gap or repetition."""
-    request = IssueRequest(CARRIER, (), RECIPIENT, SHOWN, (Item("青瓷杯 300ml", 2),))
-    many = [replace(request, orders=(f"W-{next(_numbers):05d}",)) for _ in range(32)]
+    many = [_parcel() for _ in range(32)]
     street.rooms.waybills.issue_many(street.factory, [(one, f"list {one.orders[0]}") for one in many])
     _goto(page, street, "/waybills")
     first = page.locator("tbody a.number").all_inner_texts()
@@ -350,8 +353,8 @@ def test_the_list_is_read_page_by_page(page, street):
 
 def _paths(street):
     """Every page of this part, those of single things included."""
-    waybill = street.rooms.waybills.list(street.factory, limit=1)[0]
-    batch = street.rooms.batches.list(street.factory, limit=1)[0]
+    waybill = _issued(street)
+    batch = street.rooms.batches.create(street.factory, [_parcel()], f"paths {next(_numbers)}")
     return [
         "/waybills",
         "/waybills?state=delivered",

@@ -244,7 +244,9 @@ async function step(form, button) {
     if (steps.get(form) !== turn) return; // chosen anew meanwhile: that answer counts
     if (!fresh) throw new Error(answer.status);
     for (const field of form.querySelectorAll("input[type=text], input[type=tel]")) {
-      const same = fresh.querySelector(`input[name=${CSS.escape(field.name)}]:not([type=hidden])`);
+      // An answer that doesn't show a field keeps it hidden: what was typed goes there.
+      const named = `input[name=${CSS.escape(field.name)}]`;
+      const same = fresh.querySelector(`${named}:not([type=hidden])`) ?? fresh.querySelector(named);
       if (same && field.value !== sent.get(field.name)) same.value = field.value;
     }
     for (const box of form.querySelectorAll("input[type=checkbox]")) {
