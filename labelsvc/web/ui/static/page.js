@@ -235,7 +235,6 @@ async function step(form, button) {
   steps.set(form, turn);
   const sent = new FormData(form);
   if (button) sent.set(button.name, button.value);
-  const focus = document.activeElement?.id;
   form.setAttribute("aria-busy", "true");
   form.inert = button !== null; // a button makes something: nothing else is asked for meanwhile
   try {
@@ -253,12 +252,18 @@ async function step(form, button) {
       const same = fresh.querySelector(`input[type=checkbox][name=${CSS.escape(box.name)}]`);
       if (same && box.checked !== sent.has(box.name)) same.checked = box.checked;
     }
+    // Who types just now goes on typing in the same field, where the caret stood.
+    const before = document.activeElement;
+    const typing = form.contains(before) && before.matches("input[type=text], input[type=tel]");
+    const caret = typing ? [before.selectionStart, before.selectionEnd] : null;
     form.replaceChildren(...fresh.childNodes);
     form.removeAttribute("aria-busy");
     form.inert = false;
     wire(form);
     pickPlaces(form);
-    (form.querySelector(".note.bad") ?? (focus ? document.getElementById(focus) : null) ?? form.querySelector("select[data-goes]"))?.focus();
+    const again = before.id ? document.getElementById(before.id) : null;
+    ((typing ? again : null) ?? form.querySelector(".note.bad") ?? again ?? form.querySelector("select[data-goes]"))?.focus();
+    if (typing) again?.setSelectionRange(...caret);
   } catch {
     if (steps.get(form) !== turn) return;
     // The whole page says what is wrong.
