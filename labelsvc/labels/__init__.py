@@ -9,6 +9,10 @@ from labelsvc.labels.layout import compose
 from labelsvc.labels.page import (
     DOTS_PER_MM,
     BarMark,
+    EllipseMark,
+    Fixed,
+    Glyph,
+    GroupMark,
     ImageMark,
     LineMark,
     Mark,
@@ -26,6 +30,10 @@ from labelsvc.labels.template import StandardTemplates, Template, parse
 __all__ = [
     "DOTS_PER_MM",
     "BarMark",
+    "EllipseMark",
+    "Fixed",
+    "Glyph",
+    "GroupMark",
     "ImageMark",
     "LineMark",
     "Mark",

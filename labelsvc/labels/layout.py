@@ -26,6 +26,7 @@ from labelsvc.labels.fonts import ASCENT
 from labelsvc.labels.page import (
     DOTS_PER_MM,
     BarMark,
+    GroupMark,
     ImageMark,
     LineMark,
     Mark,
@@ -584,8 +585,6 @@ class _Composer:
                 data=value,
                 rows=symbol.rows,
                 level=symbol.level,
-                version=symbol.version,
-                mask=symbol.mask,
                 rotation=style.rotation,
                 source=element.source,
             )
@@ -651,6 +650,8 @@ def ink(mark: Mark) -> Iterable[Box]:
             return (Box(mark.x1 - half, top, mark.x1 + rest, bottom),)
         top, bottom = sorted((mark.y1, mark.y2))
         return (Box(min(mark.x1, mark.x2) - half, top - half, max(mark.x1, mark.x2) + rest, bottom + rest),)
+    if isinstance(mark, GroupMark):
+        return [box for inner in mark.marks for box in ink(inner)]
     right, bottom = mark.x + mark.width, mark.y + mark.height
     if isinstance(mark, RectMark) and not mark.fill:
         thick = mark.thickness

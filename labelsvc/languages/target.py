@@ -6,7 +6,7 @@ Hides nothing: it stands apart so that each language can import it without impor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from labelsvc.labels import Page
 
@@ -17,7 +17,13 @@ class Target:
 
     ``darkness`` is the language's own scale (ZPL: 0 to 30), ``speed`` inches a second; None leaves the printer's setting.
     ``offset_x`` and ``offset_y`` move the print right and down, in dots, to correct a printer whose paper sits askew;
-    languages that no printer speaks (PDF, PNG) take no notice of these four.
+    languages that no printer speaks (PDF, PNG) take no notice of any but the first two.
+
+    ``letters`` says how characters beyond ASCII come on paper: as dots (every printer can), or by a font in the
+    printer, whose own name is then ``font`` (ZPL ``E:SIMSUN.TTF``, TSPL ``TSS24.BF2``). ``graphics`` is how dots are packed
+    for the wire: ``raw`` is every dot as it stands (the language's plain form), ``runs`` run lengths (ZPL's own
+    alternative compression), ``zip`` deflate (ZPL's Z64); a language that lacks one takes ``raw``. ``cut`` cuts the paper after
+    the label.
     """
 
     language: str
@@ -26,6 +32,10 @@ class Target:
     speed: int | None = None
     offset_x: int = 0
     offset_y: int = 0
+    letters: Literal["dots", "font"] = "dots"
+    font: str = ""
+    graphics: Literal["raw", "runs", "zip"] = "runs"
+    cut: bool = False
 
 
 class Language(Protocol):

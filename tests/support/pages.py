@@ -37,8 +37,6 @@ def qr(data: str, x: int = 40, y: int = 40, module: int = 4, rotation: Rotation 
         data,
         symbol.rows,
         "M",
-        symbol.version,
-        symbol.mask,
         rotation,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -124,7 +123,7 @@ def test_a_symbol_that_automatic_mode_would_plan_otherwise_goes_as_dots():
     from labelsvc.labels import symbols
 
     forced = symbols.code128("12345678", "B")
-    mark = replace(bars("12345678"), widths=forced.widths, plan=forced.plan, width=forced.modules * 3)
+    mark = bars("12345678")._replace(widths=forced.widths, plan=forced.plan, width=forced.modules * 3)
     for odd, data in ((mark, "12345678"), (bars(">:A>51234"), ">:A>51234")):
         label = page(odd, size=(800, 200))
         assert "^BC" not in dict(commands(zpl(label)))
