@@ -1,19 +1,23 @@
 """Languages: a Page becomes bytes, a printer's reply becomes a status. Pure: no printer, no file, no clock.
 
-Hides how each language says a mark. A new language is a module with ``name``, ``media_type`` and ``encode``, and a line
-in ``LANGUAGES``.
+Hides how each language says a mark, and how several pages go into one stream. A new language is a module with ``name``,
+``media_type`` and ``encode``, and a line in ``LANGUAGES``; a printer's pages follow each other, a document's language
+(``Document``) has ``write`` too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import BinaryIO
+
 from labelsvc.errors import Invalid
 from labelsvc.labels import Page
 from labelsvc.languages import pdf, png, raster, zpl
-from labelsvc.languages.target import Language, Target
+from labelsvc.languages.target import Document, Language, Target
 
 LANGUAGES: dict[str, Language] = {"zpl": zpl, "pdf": pdf, "png": png}
 
-__all__ = ["LANGUAGES", "Language", "Target", "encode", "media_type", "raster", "zpl"]
+__all__ = ["LANGUAGES", "Language", "Target", "encode", "media_type", "raster", "write", "zpl"]
 
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:
@@ -23,6 +27,24 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
     Invalid if the language is unknown or the page was composed for another resolution than the printer's.
     """
     return _language(target.language).encode(page, target, title)
+
+
+def write(pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "") -> int:
+    """All pages in the target's language, one after another, written to ``out`` as they come; how many they were.
+
+    A printer's language gives one label after the other, PDF one document, PNG holds one page. No page is kept once it is
+    written, so that a job of ten thousand labels takes no more memory than one of ten. ``out`` need not be seekable.
+    Invalid as in ``encode``; ``page.several`` if the language holds one page and there are more, ``page.none`` if it needs
+    one and there is none (what was written to ``out`` is then no document).
+    """
+    language = _language(target.language)
+    if isinstance(language, Document):
+        return language.write(pages, target, out, title)
+    count = 0
+    for page in pages:
+        out.write(language.encode(page, target, title))
+        count += 1
+    return count
 
 
 def media_type(language: str) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from labelsvc.errors import Invalid
 from labelsvc.labels import (
     DOTS_PER_MM,
     BarMark,
@@ -37,31 +38,40 @@ _QUARTER = 0.5523
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:
     """The label as a PDF of one page; ``title`` is the document's title. The same page gives the same bytes."""
-    canvas_class = _classes()[0]
     out = io.BytesIO()
-    points = 72 / 25.4 / DOTS_PER_MM[page.dpi]
+    write((page,), target, out, title)
+    return out.getvalue()
+
+
+def write(pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "") -> int:
+    """The labels as one PDF of as many pages; how many they were. Invalid ``page.none`` if there is none."""
+    several = tuple(pages)
+    if not several:
+        raise Invalid("There is no page to write", code="page.none")
+    canvas_class = _classes()[0]
     # Ascii85 off: a third less. Invariant: no date, so that equal pages give equal bytes.
-    canvas = canvas_class(
-        out, pagesize=(page.width * points, page.height * points), pageCompression=1, invariant=1
-    )
+    canvas = canvas_class(out, pageCompression=1, invariant=1)
     canvas.setTitle(title or "label")
     canvas.setAuthor("labelsvc")
     canvas.setCreator("labelsvc")
     canvas.setSubject("label")
-    writing = _Writing(canvas, _embedded(page))
-    # From here on the page is in dots with y downwards, as the marks are.
-    writing.say(f"{_number(points)} 0 0 {_number(-points)} 0 {_number(page.height * points)} cm")
-    for mark in page.marks:
-        writing.mark(mark)
-    canvas.showPage()
+    writing = _Writing(canvas, _embedded(several))
+    for page in several:
+        points = 72 / 25.4 / DOTS_PER_MM[page.dpi]
+        canvas.setPageSize((page.width * points, page.height * points))
+        # From here on the page is in dots with y downwards, as the marks are.
+        writing.say(f"{_number(points)} 0 0 {_number(-points)} 0 {_number(page.height * points)} cm")
+        for mark in page.marks:
+            writing.mark(mark)
+        canvas.showPage()
     canvas.save()
-    return out.getvalue()
+    return len(several)
 
 
-def _embedded(page: Page) -> dict[str, TTFont]:
-    """A small font for each face that the page uses, with just its characters."""
+def _embedded(pages: Iterable[Page]) -> dict[str, TTFont]:
+    """A small font for each face that the pages use, with just its characters."""
     used: dict[str, set[str]] = {}
-    for mark in page.marks:
+    for mark in (mark for page in pages for mark in page.marks):
         if isinstance(mark, TextMark):
             for part in raster.stretches(mark):
                 if part.face is not None:

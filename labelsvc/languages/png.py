@@ -6,7 +6,10 @@ Hides nothing but Pillow: the picture is ``raster``'s. The pixels-per-metre are 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from typing import BinaryIO
 
+from labelsvc.errors import Invalid
 from labelsvc.labels import DOTS_PER_MM, Page
 from labelsvc.languages import raster
 from labelsvc.languages.target import Target
@@ -21,3 +24,15 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
     per_inch = DOTS_PER_MM[page.dpi] * 25.4
     raster.image(page).save(out, "PNG", dpi=(per_inch, per_inch), optimize=False)
     return out.getvalue()
+
+
+def write(pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "") -> int:
+    """The one page there is; Invalid ``page.several`` if there are more, ``page.none`` if there is none."""
+    several = iter(pages)
+    first = next(several, None)
+    if first is None:
+        raise Invalid("There is no page to write", code="page.none")
+    if next(several, None) is not None:
+        raise Invalid("A PNG holds one page only", code="page.several", field="language")
+    out.write(encode(first, target, title))
+    return 1

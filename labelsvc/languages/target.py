@@ -5,8 +5,9 @@ Hides nothing: it stands apart so that each language can import it without impor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 from labelsvc.labels import Page
 
@@ -46,4 +47,13 @@ class Language(Protocol):
 
     def encode(self, page: Page, target: Target, title: str = "") -> bytes:
         """The bytes that make one copy of the page; the same page and target give the same bytes."""
+        ...
+
+
+@runtime_checkable
+class Document(Language, Protocol):
+    """A language whose pages don't simply follow each other: it writes them all at once."""
+
+    def write(self, pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "") -> int:
+        """All pages to ``out``, none kept once it is written; how many they were. Invalid ``page.none``, ``page.several``."""
         ...

@@ -335,6 +335,8 @@ CODES: dict[str, tuple[str, str]] = {
     "font.unknown": ("There is no such font face.", "Use a face that is shipped."),
     "image.failed": ("An image that is required can't be read.", "Send a sound PNG or JPEG."),
     "image.source": ("An image isn't given as a data URL.", "Embed it as a PNG or JPEG data URL."),
+    "page.none": ("There is no page to write.", "Send a document that has one."),
+    "page.several": ("The language holds one page only.", "Take one page, or PDF."),
     "page.dpi": ("A page was composed for another resolution.", "Compose it for this printer."),
 }
 

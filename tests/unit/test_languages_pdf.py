@@ -12,6 +12,8 @@ from PIL import Image, ImageChops
 from support.pages import bars, page, qr, text
 from support.readers import decode, pdf_size, pdf_text, pdf_to_image
 
+from labelsvc import languages
+from labelsvc.errors import Invalid
 from labelsvc.labels import DOTS_PER_MM, LineMark, RectMark
 from labelsvc.languages import Target, encode, raster
 
@@ -182,3 +184,46 @@ def test_the_same_page_gives_the_same_bytes_also_at_once():
     assert len(set(one_by_one)) == len(labels)
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(pdf, labels * 3)) == one_by_one * 3
+
+
+def test_a_document_of_several_labels_has_a_page_for_each():
+    """All labels go into one document in their order, each page its own size; a stream that can't seek will do."""
+    labels = [page(text(f"第{number}张"), size=(600 + number, 300)) for number in range(3)]
+
+    class Pipe(io.RawIOBase):
+        def __init__(self) -> None:
+            self.got = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int:
+            self.got += bytes(data)
+            return len(data)
+
+    out = Pipe()
+    assert languages.write(iter(labels), Target("pdf"), out, "批") == 3
+    read = pypdf.PdfReader(io.BytesIO(out.got), strict=True)
+    assert [found.extract_text().strip() for found in read.pages] == ["第0张", "第1张", "第2张"]
+    assert [round(float(found.mediabox.width) / 72 * 203.2) for found in read.pages] == [600, 601, 602]
+    assert read.metadata.title == "批"
+
+
+def test_a_printers_labels_follow_each_other():
+    """ZPL of several pages is the ZPL of each in turn; PNG takes one page, and both it and PDF need one."""
+    labels = [page(text(f"A{number}")) for number in range(3)]
+    out = io.BytesIO()
+    assert languages.write(iter(labels), Target("zpl"), out) == 3
+    assert out.getvalue() == b"".join(encode(label, Target("zpl")) for label in labels)
+    assert languages.write((), Target("zpl"), out) == 0
+    png = io.BytesIO()
+    assert languages.write(labels[:1], Target("png"), png) == 1
+    assert png.getvalue() == encode(labels[0], Target("png"))
+    for several, language, code in (
+        (labels, "png", "page.several"),
+        ((), "png", "page.none"),
+        ((), "pdf", "page.none"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            languages.write(several, Target(language), io.BytesIO())
+        assert refused.value.code == code
