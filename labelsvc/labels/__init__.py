@@ -25,11 +25,12 @@ from labelsvc.labels.page import (
     Run,
     TextMark,
 )
-from labelsvc.labels.template import StandardTemplates, Template, parse
+from labelsvc.labels.template import Context, StandardTemplates, Template, parse
 
 __all__ = [
     "DOTS_PER_MM",
     "BarMark",
+    "Context",
     "EllipseMark",
     "Fixed",
     "Glyph",

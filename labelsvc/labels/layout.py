@@ -37,7 +37,7 @@ from labelsvc.labels.page import (
     Rotation,
     TextMark,
 )
-from labelsvc.labels.template import MM_PER_PT, Element, Stroke, Style, Template, points
+from labelsvc.labels.template import MM_PER_PT, Element, LabelData, Stroke, Style, Template, points
 
 #: Narrowest modules that scanners read from thermal paper, in mm, as whole dots: 2, 3 and 6 (Code 128), 3, 4 and 9 (QR)
 #: at 203, 300 and 600 dpi.
@@ -101,13 +101,13 @@ def compose(template: Template, data: Mapping[str, Any], dpi: int = 203) -> Page
     """
     if dpi not in DOTS_PER_MM:
         raise Invalid("The resolution must be 203, 300 or 600 dpi", field="dpi")
-    return _Composer(template, data, dpi).page()
+    return _Composer(template, template.bind(data), dpi).page()
 
 
 class _Composer:
     """One composing of one page."""
 
-    def __init__(self, template: Template, data: Mapping[str, Any], dpi: int) -> None:
+    def __init__(self, template: Template, data: LabelData, dpi: int) -> None:
         self.template = template
         self.data = data
         self.dpi = dpi
@@ -118,7 +118,8 @@ class _Composer:
 
     def page(self) -> Page:
         area = Area(0, 0, self.template.width_mm, self.template.height_mm)
-        self.children(self.template.root, area, vertical=False)
+        root = self.data.root
+        self.children(root, area, vertical=False, style=root.styled(self.data))
         self.look_for_crowding()
         return Page(self.paper.right, self.paper.bottom, self.dpi, tuple(self.marks), tuple(self.warnings))
 
@@ -147,11 +148,11 @@ class _Composer:
 
     # ── boxes in boxes ──
 
-    def children(self, parent: Element, area: Area, vertical: bool) -> None:
+    def children(self, parent: Element, area: Area, vertical: bool, style: Style) -> None:
         placed = self.place(parent.children, area, vertical)
         # Only a layout has a zIndex; the sort is stable, so equals stay in the template's order.
         for element, inner in sorted(placed, key=lambda pair: self.depth(pair[0])):
-            self.draw(element, inner)
+            self.draw(element, inner, style)
 
     def depth(self, element: Element) -> int:
         return element.styled(self.data).z_index if element.tag == "layout" else 0
@@ -221,16 +222,16 @@ class _Composer:
             at += part
         return shares
 
-    def draw(self, element: Element, area: Area) -> None:
-        style = element.styled(self.data)
-        if element.tag not in {"text", "barcode"} and style.rotation:
-            element.fail("style rotation is supported for text and barcodes only")
+    def draw(self, element: Element, area: Area, above: Style) -> None:
+        style = element.styled(self.data, above)
+        if style.quarter is None or (style.rotation and element.tag not in {"text", "barcode"}):
+            element.fail("style rotation is supported for text and barcodes only, by quarters")
         match element.tag:
             case "layout":
                 self.background(element, style, self.box(area))
                 self.border(element, style, self.box(area))
                 vertical = element.word("orientation", self.data).strip() == "vertical"
-                self.children(element, area, vertical)
+                self.children(element, area, vertical, style)
             case "text":
                 self.text(element, style, self.box(area))
             case "barcode":
@@ -239,8 +240,10 @@ class _Composer:
                 self.line(element, style, area)
             case "rect":
                 self.rect(element, style, self.box(area))
-            case _:
+            case "image":
                 self.image(element, self.box(area))
+            case _:
+                element.fail("is not supported yet")
 
     # ── lines and boxes ──
 
@@ -254,11 +257,11 @@ class _Composer:
             self.marks.append(RectMark(box.left, box.top, box.width, box.height, 0, fill=True, source=source))
 
     def border(self, element: Element, style: Style, box: Box) -> None:
-        sides = [self.thickness(width_pt) for width_pt in style.border_pt]
+        sides = [self.thickness(width_pt) for width_pt in style.border_pt or ()]
         if not any(sides):
             return
         clipped = self.clipped(box)
-        if clipped == box and len(set(sides)) == 1 and style.border_stroke == "solid":
+        if clipped == box and len(set(sides)) == 1 and set(style.border_strokes) == {"solid"}:
             self.marks.append(
                 RectMark(box.left, box.top, box.width, box.height, sides[0], source=element.source)
             )
@@ -276,9 +279,9 @@ class _Composer:
             ),
             (box.left + left // 2, box.top, box.left + left // 2, box.bottom, left),
         )
-        for x1, y1, x2, y2, thick in edges:
+        for (x1, y1, x2, y2, thick), stroke in zip(edges, style.border_strokes, strict=True):
             if thick:
-                self.stroke(x1, y1, x2, y2, thick, style.border_stroke, element.source)
+                self.stroke(x1, y1, x2, y2, thick, stroke, element.source)
 
     def rect(self, element: Element, style: Style, box: Box) -> None:
         if style.filled or style.black_background:
@@ -332,7 +335,7 @@ class _Composer:
     # ── text ──
 
     def text(self, element: Element, style: Style, box: Box) -> None:
-        value = element.fill(element.attributes.get("value", ()) or element.body, self.data)
+        value = element.fill(element.content, self.data)
         value = texts.clean(value)
         if element.wants("trim"):
             value = re.sub(" +", " ", value).strip()
@@ -362,8 +365,6 @@ class _Composer:
 
         setter = texts.Setter(width, height, style.wrap, style.line_height, weight, spacing, strict=ours)
         if style.font_size_pt is None:
-            if not {"width", "height"} <= element.attributes.keys():
-                element.fail("style fontSize auto needs a width and a height")
             fitted = setter.fit_largest(value, self.dots(SMALLEST_PT * MM_PER_PT))
         else:
             size = max(1, self.dots(style.font_size_pt * MM_PER_PT))
@@ -403,7 +404,7 @@ class _Composer:
             slack = width - line.width
             left = {"left": 0, "center": slack // 2, "right": slack}[style.align]
             x, y, on_x, on_y = turned(
-                style.rotation,
+                style.quarter or 0,
                 (left, top + number * fitted.pitch, line.width, texts.line_height(fitted.size)),
                 width,
                 height,
@@ -427,7 +428,7 @@ class _Composer:
                     text=line.text,
                     runs=line.runs,
                     weight=fitted.weight,
-                    rotation=style.rotation,
+                    rotation=style.quarter or 0,
                     inverse=style.white_text,
                     letter_spacing=fitted.spacing,
                     underline=style.underline,
@@ -439,7 +440,7 @@ class _Composer:
     # ── symbols ──
 
     def barcode(self, element: Element, style: Style, box: Box) -> None:
-        value = element.word("value", self.data)
+        value = element.fill(element.content, self.data)
         kind = element.word("type", self.data)
         if not value:
             if element.wants("required"):
@@ -506,7 +507,7 @@ class _Composer:
             )
         if bars < BAR_HEIGHT_SHARE * length:
             self.warn("barcode.low", "The bars are lower than 15 % of the barcode's length", element)
-        x, y, on_x, on_y = turned(style.rotation, ((width - length) // 2, 0, length, bars), width, height)
+        x, y, on_x, on_y = turned(style.quarter or 0, ((width - length) // 2, 0, length, bars), width, height)
         self.marks.append(
             BarMark(
                 x=box.left + x,
@@ -519,7 +520,7 @@ class _Composer:
                 data=value,
                 widths=symbol.widths,
                 plan=symbol.plan,
-                rotation=style.rotation,
+                rotation=style.quarter or 0,
                 source=element.source,
             )
         )
@@ -528,7 +529,7 @@ class _Composer:
 
     def readable(self, element: Element, style: Style, box: Box, value: str, high: int) -> None:
         """The human-readable line below the bars, on the side where their foot is."""
-        match style.rotation:
+        match style.quarter:
             case 0:
                 strip = Box(box.left, box.bottom - high, box.right, box.bottom)
             case 90:
@@ -585,7 +586,7 @@ class _Composer:
                 data=value,
                 rows=symbol.rows,
                 level=symbol.level,
-                rotation=style.rotation,
+                rotation=style.quarter or 0,
                 source=element.source,
             )
         )

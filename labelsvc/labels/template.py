@@ -1,35 +1,39 @@
 """A label template in CNPL, the markup that shops' templates are written in, read into a tree of checked elements.
 
-Hides XML, the ``<%= _data.a.b %>`` places and the tables of what CNPL knows. Data never meets the markup: the places
-are set aside before the XML is parsed and filled when the page is composed, so no data can become an element.
+Hides XML, the ``<%= … %>`` places, which style goes down to what is inside, and the tables of what CNPL knows. Data never
+meets the markup: the places are set aside before the XML is parsed and filled when the page is composed, so no data can
+become an element.
 
-What is read is the part of CNPL that waybills need: page, layout, text, barcode (Code 128, QR), line, rect, image.
-Everything else that CNPL or a typing error could hold is refused with its line; nothing is skipped in silence but
-attributes of foreign namespaces (editors leave them). Our own attributes are in the namespace ``urn:labelsvc:template``:
+All elements, attributes and style properties of CNPL are read. What CNPL doesn't have, a typing error say, is refused
+with its line; nothing is skipped in silence but attributes of foreign namespaces (editors leave them). Our own attributes
+are in the namespace ``urn:labelsvc:template``:
 
 ``required``     the text must be printed whole or the label is refused
 ``minFontSize``  how small (pt) a text may become to fit its box
 ``name``         what errors and warnings call the element
 ``trim``         white space at the ends goes, and several spaces become one
 ``hideEmpty``    with nothing to say, the element is left out, its background included
+``area``         on a layout: a store's custom area of this name takes the place of what stands in it
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta, timezone
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 from xml.parsers import expat
 
 from labelsvc.errors import NotFound, TemplateError
 
-#: Bounds of a template: what a stranger's file may cost us.
+#: Bounds of a template: what a stranger's file may cost us. The elements are counted with every ``ref`` followed.
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 16
-MAX_ELEMENTS = 2000
+MAX_DEPTH = 32
+MAX_ELEMENTS = 5000
 #: The longest side of a page. The widest thermal heads print 8 inches.
 MAX_PAGE_MM = 1000.0
 
@@ -44,9 +48,92 @@ _SCRIPT = re.compile(r"<%(.*?)%>|<%", re.DOTALL)
 _STEP = r"""\s*(?:\.\s*[^\W\d][\w$]*|\[\s*(?:"[^"\\<>]*"|'[^'\\<>]*'|[0-9]{1,4})\s*\])"""
 _PATH = re.compile(rf"=\s*_data((?:{_STEP})+)\s*;?\s*", re.DOTALL)
 _KEY = re.compile(r"""\.\s*([^\W\d][\w$]*)|\[\s*(?:"([^"]*)"|'([^']*)'|([0-9]+))\s*\]""")
+_CALL = re.compile(
+    r"""=\s*(?:_config\s*\.\s*(?P<config>needTopLogo|needBottomLogo)
+          |_context\s*\.\s*(?P<call>documentNumber|documentCount)\s*\(\s*\)
+          |_context\s*\.\s*formatStartTime\s*\(\s*(?:"(?P<double>[^"\\<>\n]*)"|'(?P<single>[^'\\<>\n]*)')\s*\)
+        )\s*;?\s*""",
+    re.VERBOSE,
+)
 
 
 T = TypeVar("T")
+
+
+# ── what a label is filled with ─────────────────────────────────────────────────────────────────────────────────────
+
+_SHANGHAI = timezone(timedelta(hours=8))
+_TIME_LETTERS = re.compile(r"y+|M+|d+|H+|h+|m+|s+|S+|E{1,3}")
+_WEEKDAYS = "一二三四五六日"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a template can know beside its data (``_context``, ``_config``): which label of how many it is, when printing
+    started, and whether the carrier's logos are wanted."""
+
+    number: int = 1
+    count: int = 1
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    top_logo: bool = True
+    bottom_logo: bool = True
+
+    def format_start_time(self, pattern: str) -> str:
+        """The start in Asia/Shanghai, written with ``yyyy MM dd HH hh mm ss S`` and ``E EE EEE`` (一, 周一, 星期一).
+
+        A letter twice is padded to two digits; ``hh`` counts to twelve; ``S`` is the milliseconds.
+        """
+        at = self.started_at.astimezone(_SHANGHAI)
+
+        def write(match: re.Match[str]) -> str:
+            letters = match[0]
+            match letters[0]:
+                case "y":
+                    year = f"{at.year:04d}"
+                    return year[2:] if len(letters) == 2 else year
+                case "M":
+                    number = at.month
+                case "d":
+                    number = at.day
+                case "H":
+                    number = at.hour
+                case "h":
+                    number = at.hour % 12 or 12
+                case "m":
+                    number = at.minute
+                case "s":
+                    number = at.second
+                case "S":
+                    number = at.microsecond // 1000
+                case _:
+                    return ("", "周", "星期")[len(letters) - 1] + _WEEKDAYS[at.weekday()]
+            return str(number).zfill(min(len(letters), 4))
+
+        return _TIME_LETTERS.sub(write, pattern)
+
+
+class LabelData(dict[str, Any]):
+    """The data of one label, ``_data``, with all else that its places are filled from.
+
+    ``root`` is the tree to compose: the same object for every label of a template without statements.
+    """
+
+    __slots__ = ("context", "root", "said")
+
+    def __init__(
+        self, data: Mapping[str, Any], root: Element, context: Context, said: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(data)
+        self.root = root
+        self.context = context
+        self.said = said  #: what the template's scripts made of their ``<%= … %>``, in order
+
+
+class Place(Protocol):
+    """A place in a template that is filled for each label."""
+
+    def find(self, data: Any) -> Any:
+        """The value there; None for nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +157,40 @@ class DataPath:
         return data
 
 
-Value = tuple[str | DataPath, ...]
+@dataclass(frozen=True)
+class ContextPlace:
+    """A place that takes a value from the label's Context: a field of it, or the start time in a pattern."""
+
+    name: Literal["number", "count", "top_logo", "bottom_logo", "started_at"]
+    pattern: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def find(self, data: Any) -> Any:
+        """The value there."""
+        context = data.context if isinstance(data, LabelData) else Context()
+        return (
+            context.format_start_time(self.pattern)
+            if self.name == "started_at"
+            else getattr(context, self.name)
+        )
+
+
+Value = tuple[str | Place, ...]
+
+
+# ── the tree ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Unit = Literal["mm", "%"]
 
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """An element whose literal values are known to be good. Values with data paths are checked when filled."""
+    """An element whose literal values are known to be good. Values with places are checked when filled.
+
+    ``data`` is what ``Template.bind`` gives; a plain mapping does where no place asks for the context.
+    """
 
     tag: str
     line: int
@@ -84,6 +199,7 @@ class Element:
     own: Mapping[str, str]
     body: Value
     children: tuple[Element, ...]
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def source(self) -> str:
@@ -102,12 +218,46 @@ class Element:
         """True if one of our own attributes is set to true."""
         return self.own.get(own, "").strip().lower() == "true"
 
+    def depends(self, *names: str) -> bool:
+        """True if something of the element itself differs from label to label: any of the named attributes, where
+        ``style`` is all of the style and ``body`` its text; without names, anything."""
+        found = self._kept.get(names)
+        if found is None:
+            found = self._kept[names] = any(
+                not isinstance(part, str) for value in self._values(names) for part in value
+            )
+        return bool(found)
+
+    def _values(self, names: tuple[str, ...]) -> Iterator[Value]:
+        if not names:
+            yield from self.attributes.values()
+        for name in names or ("style", "body"):
+            if name == "style":
+                yield from self.style.values()
+            else:
+                yield self.body if name == "body" else self.attributes.get(name, ())
+
+    @property
+    def is_literal(self) -> bool:
+        """True if the element and all in it are the same on every label."""
+        found = self._kept.get("literal")
+        if found is None:
+            found = self._kept["literal"] = not self.depends() and all(
+                child.is_literal for child in self.children
+            )
+        return bool(found)
+
+    @property
+    def content(self) -> Value:
+        """What a text, barcode or page index says: its ``value`` (``format``), or else its body."""
+        return self.attributes.get("format" if self.tag == "pageIndex" else "value") or self.body
+
     def fill(self, value: Value, data: Mapping[str, Any]) -> str:
         """A value with its places filled: nothing for what is missing, true and false and numbers as scripts write them."""
         return "".join(part if isinstance(part, str) else self._say(part, data) for part in value)
 
-    def _say(self, path: DataPath, data: Mapping[str, Any]) -> str:
-        found = path.find(data)
+    def _say(self, place: Place, data: Mapping[str, Any]) -> str:
+        found = place.find(data)
         if found is None:
             return ""
         if isinstance(found, str):
@@ -118,11 +268,20 @@ class Element:
             return str(found)
         if isinstance(found, float):
             return str(int(found)) if found.is_integer() else repr(found)
-        return self.fail(f"the data at {path} is not a text, a number or a truth value", field=str(path))
+        return self.fail(f"the data at {place} is not a text, a number or a truth value", field=str(place))
 
     def length(self, name: str, data: Mapping[str, Any]) -> float | None:
         """A length in mm; None if it isn't given."""
         return self._read(name, data, _length)
+
+    def extent(self, name: str, data: Mapping[str, Any]) -> tuple[float, Unit] | None:
+        """A table cell's width, in mm or as a percentage of the table's; None if it isn't given."""
+        return self._read(name, data, _extent)
+
+    def count(self, name: str, data: Mapping[str, Any], default: int = 1) -> int:
+        """A number of rows or columns."""
+        found = self._read(name, data, _count)
+        return default if found is None else found
 
     def flag(self, name: str, data: Mapping[str, Any], default: bool) -> bool:
         """A truth value."""
@@ -130,17 +289,28 @@ class Element:
         return default if found is None else found
 
     def word(self, name: str, data: Mapping[str, Any]) -> str:
-        """An attribute's text, empty if it isn't given."""
-        return self.fill(self.attributes.get(name, ()), data)
+        """An attribute's text, empty if it isn't given; of a word that CNPL lists, one that it lists."""
+        value = self.attributes.get(name, ())
+        text = self.fill(value, data)
+        if name in _WORDS and len(value) and self.depends(name):
+            return str(self.checked(name, text, _ATTRIBUTES[self.tag][name]))
+        return text.strip() if name in _WORDS else text
 
-    def styled(self, data: Mapping[str, Any]) -> Style:
-        """The element's style with its defaults."""
+    def styled(self, data: Mapping[str, Any], parent: Style | None = None) -> Style:
+        """The element's style: what it says itself, what comes down from ``parent``, and CNPL's defaults."""
+        kept = self._kept.get("style")
+        if kept and kept[0] is parent:
+            style: Style = kept[1]
+            return style
         changes: dict[str, Any] = {}
         for name, value in self.style.items():
-            target, read = _STYLES[name]
-            if target:
-                changes[target] = self.checked(f"style {name}", self.fill(value, data), read)
-        return replace(Style(), **changes)
+            known = _STYLES[name]
+            changes[known.sets] = self.checked(f"style {name}", self.fill(value, data), known.read)
+        base = parent.handed_down if parent else _DEFAULT
+        style = replace(base, **changes) if changes else base
+        if not self.depends("style"):
+            self._kept["style"] = (parent, style)
+        return style
 
     def _read(self, name: str, data: Mapping[str, Any], read: Callable[[str], T]) -> T | None:
         if name not in self.attributes:
@@ -164,37 +334,81 @@ class Element:
 Align = Literal["left", "center", "right"]
 VAlign = Literal["top", "middle", "bottom"]
 Stroke = Literal["solid", "dashed", "dotted"]
+Quarter = Literal[0, 90, 180, 270]
+Sides = tuple[float, float, float, float]  #: top, right, bottom, left
 
 
 @dataclass(frozen=True)
 class Style:
-    """The style properties that change what is printed, with CNPL's defaults. Sizes in pt; None: as large as fits."""
+    """The style properties that change what is printed, with CNPL's defaults.
 
-    font_size_pt: float | None = 8.0
+    What says how text and strokes look comes down from page, layout, table, row and cell to what is in them; what says
+    how a box looks or where it is belongs to its own element (``INHERITED``).
+    """
+
+    font_family: str = ""  #: as written; a font that we don't have is replaced by ours
+    font_size_pt: float | None = 8.0  #: None: as large as fits
     weight: Literal["light", "normal", "bold"] = "normal"
+    italic: bool = False
+    underline: bool = False
+    white_text: bool = False
     align: Align = "left"
     valign: VAlign = "top"
     wrap: bool = True
     line_height: float = 1.2  #: share of the font size
     letter_spacing: tuple[float, str] = (0.0, "mm")  #: and its unit: mm or em
-    rotation: Literal[0, 90, 180, 270] = 0
-    underline: bool = False
-    white_text: bool = False
-    black_background: bool | None = None
-    hidden_overflow: bool = False
-    border_pt: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  #: top, right, bottom, left
-    border_stroke: Stroke = "solid"
-    filled: bool = False
+    direction: Literal["ltr", "rtl"] = "ltr"
     line_pt: float = 1.0
     line_stroke: Stroke = "solid"
     white_line: bool = False
+    orientation: Literal["horizontal", "vertical"] = "horizontal"
+    rotation: float = 0.0  #: degrees clockwise, from 0 to less than 360
+    alpha: float = 1.0  #: 0 (nothing to see) to 1
     z_index: int = 0
+    hidden_overflow: bool = False
     hide_text: bool = True
+    black_background: bool | None = None
+    filled: bool | None = None  #: black, white (covers what is below), or not at all
+    margin_mm: Sides = (0.0, 0.0, 0.0, 0.0)
+    padding_mm: Sides = (0.0, 0.0, 0.0, 0.0)
+    border_pt: Sides | None = None  #: None: not said
+    border_strokes: tuple[Stroke, Stroke, Stroke, Stroke] = ("solid", "solid", "solid", "solid")
+    #: The lines between a table's cells: horizontal, vertical. A header without its own has those of the cells.
+    cell_border_pt: tuple[float, float] = (1.0, 1.0)
+    cell_border_strokes: tuple[Stroke, Stroke] = ("solid", "solid")
+    header_border_pt: tuple[float, float] | None = None
+    header_border_strokes: tuple[Stroke, Stroke] | None = None
+
+    @property
+    def quarter(self) -> Quarter | None:
+        """The rotation where it is a quarter turn; else None."""
+        match self.rotation:
+            case 0:
+                return 0
+            case 90:
+                return 90
+            case 180:
+                return 180
+            case 270:
+                return 270
+        return None
+
+    @cached_property
+    def handed_down(self) -> Style:
+        """The style that an element inside begins with."""
+        return Style(**{name: getattr(self, name) for name in INHERITED})
+
+
+_DEFAULT = Style()
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template that can be composed. 模板"""
+    """A template that can be composed. 模板
+
+    ``is_area``: it is a custom area 自定义区, to be put into a place of another template or printed alone. ``areas`` are the
+    names of the places for such areas that it has. ``paths`` is what it takes from the data.
+    """
 
     name: str
     width_mm: float
@@ -202,6 +416,15 @@ class Template:
     text: str = field(repr=False)
     paths: tuple[str, ...] = field(repr=False)
     root: Element = field(repr=False)
+    is_area: bool = False
+    areas: tuple[str, ...] = ()
+
+    def bind(self, data: Mapping[str, Any], context: Context | None = None) -> LabelData:
+        """The data of one label, with the tree to fill from it.
+
+        Raises TemplateError (``line``, ``element``) for what the template's scripts make wrong of this data.
+        """
+        return LabelData(data, self.root, context or Context())
 
 
 # ── what CNPL's words mean; each reader raises ValueError with the reason, never the value ──────────────────────────
@@ -267,11 +490,11 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-def _rotation(text: str) -> int:
+def _rotation(text: str) -> float:
     number, unit = _measure(text)
-    if unit or number % 360 not in {0, 90, 180, 270}:
-        raise ValueError("must be 0, 90, 180 or 270")
-    return int(number % 360)
+    if unit:
+        raise ValueError("is not an angle in degrees")
+    return number % 360
 
 
 def _percentage(text: str) -> float:
@@ -305,14 +528,55 @@ def _is_dark(text: str) -> bool:
     return _lightness(text) < 0.5
 
 
-def _border(text: str) -> tuple[float, float, float, float]:
-    widths = [points(part) for part in text.split()]
-    if not 1 <= len(widths) <= 4:
-        raise ValueError("takes one to four widths")
-    top = widths[0]
-    right = widths[1] if len(widths) > 1 else top
-    bottom = widths[2] if len(widths) > 2 else top
-    return top, right, bottom, widths[3] if len(widths) > 3 else right
+def _sides(read: Callable[[str], T]) -> Callable[[str], tuple[T, T, T, T]]:
+    """One to four values, in the order of CSS: top, right, bottom, left; who isn't named is as the one opposite."""
+
+    def sides(text: str) -> tuple[T, T, T, T]:
+        found = [read(part) for part in text.split()]
+        if not 1 <= len(found) <= 4:
+            raise ValueError("takes one to four values")
+        top = found[0]
+        right = found[1] if len(found) > 1 else top
+        bottom = found[2] if len(found) > 2 else top
+        return top, right, bottom, found[3] if len(found) > 3 else right
+
+    return sides
+
+
+def _pair(read: Callable[[str], T]) -> Callable[[str], tuple[T, T]]:
+    """One or two values: horizontal, vertical."""
+
+    def pair(text: str) -> tuple[T, T]:
+        found = [read(part) for part in text.split()]
+        if not 1 <= len(found) <= 2:
+            raise ValueError("takes one or two values")
+        return found[0], found[-1]
+
+    return pair
+
+
+def _share(text: str) -> float:
+    number, unit = _measure(text)
+    if unit or not 0 <= number <= 1:
+        raise ValueError("is not between 0 and 1")
+    return number
+
+
+def _extent(text: str) -> tuple[float, Unit]:
+    number, unit = _measure(text)
+    if number < 0:
+        raise ValueError("is negative")
+    if unit == "%":
+        if number > 100:
+            raise ValueError("is more than 100 %")
+        return number, "%"
+    return (number * MM_PER_PT if unit == "pt" else number), "mm"
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\s*[0-9]{1,4}\s*", text, re.ASCII) or not 1 <= int(text) <= MAX_SPAN:
+        raise ValueError(f"is not a whole number from 1 to {MAX_SPAN}")
+    return int(text)
 
 
 def _integer(text: str) -> int:
@@ -325,69 +589,114 @@ def _anything(text: str) -> str:
     return text
 
 
-def _only(*words: str) -> Callable[[str], str]:
-    """A property that we can't honour yet: its default passes, the rest is refused rather than misprinted."""
-
-    def read(text: str) -> str:
-        if text.strip().lower() not in words:
-            raise ValueError("is not supported yet")
-        return text
-
-    return read
+def _area_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text):
+        raise ValueError("is not a name of small letters, digits and hyphens")
+    return text
 
 
-_STROKES = _one_of("solid", "dashed", "dotted")
+_STROKE = _one_of("solid", "dashed", "dotted")
 
-#: Style property: the field of Style that it sets (none: it changes nothing on a thermal label) and its reader.
-_STYLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "fontFamily": ("", _anything),  # CNPL: an unknown font falls back; we have one, which has every character
-    "fontSize": ("font_size_pt", _font_size),
-    "fontWeight": ("weight", _one_of("light", "normal", "bold")),
-    "fontItalic": ("", _only("false")),
-    "fontItatlic": ("", _only("false")),  # spelt so in one version of CNPL's text
-    "fontUnderline": ("underline", _flag),
-    "fontColor": ("white_text", _is_white),
-    "backgroundColor": ("black_background", _is_dark),
-    "lineColor": ("white_line", _is_white),
-    "fillColor": ("filled", _is_dark),
-    "align": ("align", _one_of("left", "center", "right")),
-    "valign": ("valign", _one_of("top", "middle", "bottom")),
-    "wrap": ("wrap", _flag),
-    "lineHeight": ("line_height", _percentage),
-    "letterSpacing": ("letter_spacing", _spacing),
-    "direction": ("", _only("ltr")),
-    "orientation": ("", _only("horizontal")),
-    "rotation": ("rotation", _rotation),
-    "alpha": ("", _only("1", "1.0")),
-    "zIndex": ("z_index", _integer),
-    "overflow": ("hidden_overflow", lambda text: _one_of("visible", "hidden")(text) == "hidden"),
-    "margin": ("", _only("0", "0mm", "0 0", "0 0 0 0")),
-    "padding": ("", _only("0", "0mm", "0 0", "0 0 0 0")),
-    "borderWidth": ("border_pt", _border),
-    "borderStyle": ("border_stroke", _STROKES),
-    "lineWidth": ("line_pt", points),
-    "lineType": ("line_stroke", _STROKES),
-    "hideText": ("hide_text", _flag),
+
+class _Property(NamedTuple):
+    """A style property: the field of Style that it sets, whether it comes down to the elements inside, and its reader."""
+
+    sets: str
+    inherits: bool
+    read: Callable[[str], Any]
+
+
+_STYLES: Mapping[str, _Property] = {
+    "fontFamily": _Property("font_family", True, str.strip),
+    "fontSize": _Property("font_size_pt", True, _font_size),
+    "fontWeight": _Property("weight", True, _one_of("light", "normal", "bold")),
+    "fontItalic": _Property("italic", True, _flag),
+    "fontItatlic": _Property("italic", True, _flag),  # spelt so in one version of CNPL's text
+    "fontUnderline": _Property("underline", True, _flag),
+    "fontColor": _Property("white_text", True, _is_white),
+    "backgroundColor": _Property("black_background", False, _is_dark),
+    "lineColor": _Property("white_line", True, _is_white),
+    "fillColor": _Property("filled", False, _is_dark),
+    "align": _Property("align", True, _one_of("left", "center", "right")),
+    "valign": _Property("valign", True, _one_of("top", "middle", "bottom")),
+    "wrap": _Property("wrap", True, _flag),
+    "lineHeight": _Property("line_height", True, _percentage),
+    "letterSpacing": _Property("letter_spacing", True, _spacing),
+    "direction": _Property("direction", True, _one_of("ltr", "rtl")),
+    "orientation": _Property("orientation", False, _one_of("horizontal", "vertical")),
+    "rotation": _Property("rotation", False, _rotation),
+    "alpha": _Property("alpha", False, _share),
+    "opacity": _Property("alpha", False, _share),  # what the platform's own editor writes
+    "zIndex": _Property("z_index", False, _integer),
+    "overflow": _Property(
+        "hidden_overflow", False, lambda text: _one_of("visible", "hidden")(text) == "hidden"
+    ),
+    "margin": _Property("margin_mm", False, _sides(_length)),
+    "padding": _Property("padding_mm", False, _sides(_size)),
+    "borderWidth": _Property("border_pt", False, _sides(points)),
+    "borderStyle": _Property("border_strokes", False, _sides(_STROKE)),
+    "cellBorderWidth": _Property("cell_border_pt", False, _pair(points)),
+    "cellBorderStyle": _Property("cell_border_strokes", False, _pair(_STROKE)),
+    "headerBorderWidth": _Property("header_border_pt", False, _pair(points)),
+    "headerBorderStyle": _Property("header_border_strokes", False, _pair(_STROKE)),
+    "lineWidth": _Property("line_pt", True, points),
+    "lineType": _Property("line_stroke", True, _STROKE),
+    "hideText": _Property("hide_text", False, _flag),
 }
 
+#: The fields of Style that come down to the elements inside. CNPL says that styles inherit, not which: those that would
+#: mean nothing on a container itself.
+INHERITED = tuple(dict.fromkeys(known.sets for known in _STYLES.values() if known.inherits))
+
+#: The barcode types of CNPL's list, and code128a of its examples.
+BARCODE_TYPES = (
+    "code128", "code128a", "code128b", "ean128", "qrcode", "code11", "postnet", "pdf417", "code39", "code93", "upca",
+    "upce", "ean8", "ean13", "itf14", "c25inter", "maxicode", "datamatrix", "aztec", "hibcAztec", "rm4scc",
+    "gs1Datamatrix", "gs128Linear", "codabar",
+)  # fmt: skip
+#: The most rows or columns that a cell may span.
+MAX_SPAN = 500
+
 _BOX = {"left": _length, "top": _length, "width": _size, "height": _size}
+_CELL = {"width": _extent, "height": _size}
 _ATTRIBUTES: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
-    "page": {"width": _size, "height": _size, "splitable": _only("false")},
-    "layout": _BOX | {"orientation": _one_of("horizontal", "vertical"), "id": _anything},
+    "page": {"width": _size, "height": _size, "splitable": _flag},
+    "header": {"height": _size},
+    "footer": {"height": _size},
+    "pageIndex": _BOX | {"format": _anything},
+    "layout": _BOX | {"orientation": _one_of("horizontal", "vertical"), "id": _anything, "ref": _anything},
     "text": _BOX | {"value": _anything},
     "barcode": _BOX
     | {
-        "type": _one_of("code128", "code128a", "code128b", "qrcode"),
+        "type": _one_of(*BARCODE_TYPES),
         "value": _anything,
         "ratioMode": _one_of("keepRatio", "ignoreRatio"),
         "errorCorrection": _one_of("0", "1", "2", "3", "L", "M", "Q", "H"),
-        "mode": _only(""),
-        "primary": _only(""),
-        "symbolSize": _only(""),
+        "mode": _integer,
+        "primary": _anything,
+        "symbolSize": _anything,
     },
     "image": _BOX | {"src": _anything, "allowFailure": _flag},
     "line": {"startX": _length, "startY": _length, "endX": _length, "endY": _length},
     "rect": _BOX,
+    "circle": _BOX,
+    "round": _BOX,
+    "table": _BOX,
+    "tr": {},
+    "th": _CELL,
+    "td": _CELL | {"rowspan": _count, "colspan": _count},
+}
+#: Attributes whose text is one of the words that CNPL lists.
+_WORDS = frozenset({"type", "ratioMode", "orientation", "errorCorrection"})
+#: What decides the shape of the tree or of the paper can't wait for data.
+_NEVER_FROM_DATA = frozenset({"id", "ref", "splitable"})
+_NEEDED = {
+    "page": ("width", "height"),
+    "header": ("height",),
+    "footer": ("height",),
+    "barcode": ("type",),
+    "line": ("startX", "startY", "endX", "endY"),
+    "th": ("width",),
 }
 _OWN_ATTRIBUTES: Mapping[str, Callable[[str], Any]] = {
     "required": _flag,
@@ -395,10 +704,23 @@ _OWN_ATTRIBUTES: Mapping[str, Callable[[str], Any]] = {
     "name": _anything,
     "hideEmpty": _flag,
     "trim": _flag,
+    "area": _area_name,
 }
-#: Elements that CNPL has and we don't yet: said so, rather than "unknown".
-_LATER = {"header", "footer", "pageIndex", "table", "tr", "th", "td", "circle", "round"}
-_NEEDED = {"page": ("width", "height"), "barcode": ("type",), "line": ("startX", "startY", "endX", "endY")}
+_DRAWN = frozenset({"layout", "text", "barcode", "image", "line", "rect", "circle", "round", "table"})
+#: What may stand in an element. Where pageIndex may stand, a header or footer must be somewhere above it.
+_INSIDE: Mapping[str, frozenset[str]] = {
+    "page": _DRAWN | {"header", "footer"},
+    "header": _DRAWN | {"pageIndex"},
+    "footer": _DRAWN | {"pageIndex"},
+    "layout": _DRAWN | {"pageIndex"},
+    "table": frozenset({"tr"}),
+    "tr": frozenset({"th", "td"}),
+    "th": frozenset({"text"}),
+    "td": _DRAWN - {"table"} | {"pageIndex"},
+}
+#: Elements with a text of their own. In a cell, bare text is a text element that fills the cell.
+_WORDED = frozenset({"text", "barcode", "pageIndex"})
+_CELLS = frozenset({"th", "td"})
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -407,29 +729,92 @@ _NEEDED = {"page": ("width", "height"), "barcode": ("type",), "line": ("startX",
 def parse(text: str, name: str = "") -> Template:
     """Read a template of CNPL text; TemplateError with ``line`` and ``element`` for what is wrong with it.
 
-    The parser refuses document types and entities, more than 256 KiB, 16 levels or 2,000 elements.
+    The root is a page, or a layout for a custom area 自定义区. The parser refuses document types and entities, more than
+    256 KiB, 32 levels or 5,000 elements (every ``ref`` followed).
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"The template is longer than {MAX_BYTES // 1024} KiB", code="template.too_long")
-    return _Parser(text).template(name)
+    prepared, places, origins = _set_places_aside(text)
+    root = _Tree(places, origins).read(prepared)
+    width, height = root.length("width", {}), root.length("height", {})
+    if not width or not height or max(width, height) > MAX_PAGE_MM:
+        root.fail(f"width and height must be between 0 and {MAX_PAGE_MM:g} mm")
+    paths = tuple(dict.fromkeys(str(place) for place in places if isinstance(place, DataPath)))
+    areas = tuple(dict.fromkeys(one.own["area"] for one in root.walk() if "area" in one.own))
+    return Template(name, width, height, text, paths, root, root.tag == "layout", areas)
 
 
-class _Parser:
-    """One reading of one template."""
+class _Origin(NamedTuple):
+    """Where a stretch of the parsed text comes from: its first byte and line, and that line in the template."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.places: list[DataPath] = []
-        self.longer: list[
-            tuple[int, int]
-        ] = []  # after this line of the parsed text, so many lines were taken out
+    byte: int
+    line: int
+    template_line: int
+
+
+def _place(code: str) -> Place | None:
+    """The place that a ``<% … %>`` of this code is; None if it takes a script engine to say."""
+    if path := _PATH.fullmatch(code):
+        return DataPath(
+            tuple(int(key[3]) if key[3] else key[0] or key[1] or key[2] for key in _KEY.findall(path[1]))
+        )
+    if call := _CALL.fullmatch(code):
+        if call["config"]:
+            return ContextPlace("top_logo" if call["config"] == "needTopLogo" else "bottom_logo")
+        if call["call"]:
+            return ContextPlace("number" if call["call"] == "documentNumber" else "count")
+        return ContextPlace("started_at", call["double"] or call["single"] or "")
+    return None
+
+
+def _set_places_aside(text: str) -> tuple[str, list[Place], list[_Origin]]:
+    text = text.removeprefix("\ufeff")
+    for stranger in (_OPEN, _CLOSE):
+        if stranger in text:
+            line = text.count("\n", 0, text.index(stranger)) + 1
+            raise TemplateError(f"Line {line}: the character U+{ord(stranger):04X} is reserved", line=line)
+    out: list[str] = []
+    places: list[Place] = []
+    at, line, original, size = 0, 1, 1, 0
+    origins = [_Origin(0, 1, 1)]
+    for match in _SCRIPT.finditer(text):
+        before = text[at : match.start()]
+        original += before.count("\n")
+        place = _place(match[1] or "")
+        if not place:
+            raise TemplateError(
+                f"Line {original}: scripts are not supported yet, only <%= _data.name %>",
+                code="template.script",
+                line=original,
+            )
+        mark = f"{_OPEN}{len(places)}{_CLOSE}"
+        out += (before, mark)
+        places.append(place)
+        line += before.count("\n")
+        size += len((before + mark).encode("utf-8", "surrogatepass"))
+        if lines := match[0].count("\n"):
+            original += lines
+            origins.append(_Origin(size, line, original))
+        at = match.end()
+    out.append(text[at:])
+    return "".join(out), places, origins
+
+
+class _Tree:
+    """One reading of the XML of one template."""
+
+    def __init__(self, places: Sequence[Place], origins: Sequence[_Origin]) -> None:
+        self.places = places
+        self.origins = origins
         self.open: list[_Open] = []
         self.count = 0
+        self.areas: set[str] = set()
+        self.layouts: dict[str, list[Element]] = {}
+        self.refers = False
         self.root: Element | None = None
-        self.in_cdata = False
 
-    def template(self, name: str) -> Template:
-        prepared = self._set_places_aside(self.text)
+    def read(self, prepared: str) -> Element:
+        """The root, with every ``ref`` followed."""
         parser = expat.ParserCreate(namespace_separator="\n")
         parser.buffer_text = False
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -445,87 +830,44 @@ class _Parser:
             parser.Parse(prepared, True)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            line = self._line(error.lineno)
+            line = self._line(parser.ErrorByteIndex, error.lineno)
             raise TemplateError(f"Line {line}: not well-formed XML ({reason})", line=line) from None
         except UnicodeEncodeError:
             raise TemplateError("The template holds half a character (a lone surrogate)") from None
         if self.root is None:
             raise TemplateError("The template is empty", line=1)
-        root = self.root
-        width, height = root.length("width", {}), root.length("height", {})
-        if not width or not height or max(width, height) > MAX_PAGE_MM:
-            root.fail(f"width and height must be between 0 and {MAX_PAGE_MM:g} mm")
-        paths = tuple(dict.fromkeys(map(str, self.places)))
-        return Template(name, width, height, self.text, paths, root)
+        return _References(self.layouts).follow(self.root) if self.refers else self.root
 
-    def _set_places_aside(self, text: str) -> str:
-        text = text.removeprefix("\ufeff")
-        for stranger in (_OPEN, _CLOSE):
-            if stranger in text:
-                line = text.count("\n", 0, text.index(stranger)) + 1
-                raise TemplateError(
-                    f"Line {line}: the character U+{ord(stranger):04X} is reserved", line=line
-                )
-        out: list[str] = []
-        at, line = 0, 1
-        for match in _SCRIPT.finditer(text):
-            before = text[at : match.start()]
-            out.append(before)
-            line += before.count("\n")
-            place = _PATH.fullmatch(match[1] or "")
-            if not place:
-                original = line + sum(lines for _, lines in self.longer)
-                raise TemplateError(
-                    f"Line {original}: scripts are not supported yet, only <%= _data.name %>",
-                    code="template.script",
-                    line=original,
-                )
-            if lines := match[0].count("\n"):
-                self.longer.append((line, lines))
-            keys = tuple(
-                int(key[3]) if key[3] else key[0] or key[1] or key[2] for key in _KEY.findall(place[1])
-            )
-            out.append(f"{_OPEN}{len(self.places)}{_CLOSE}")
-            self.places.append(DataPath(keys))
-            at = match.end()
-        out.append(text[at:])
-        return "".join(out)
+    def _line(self, byte: int, line: int) -> int:
+        origin = self.origins[bisect_right(self.origins, byte, key=lambda one: one.byte) - 1]
+        return origin.template_line + line - origin.line
 
-    def _line(self, parsed: int) -> int:
-        return parsed + sum(lines for line, lines in self.longer if line < parsed)
+    @property
+    def line(self) -> int:
+        """The template's line that the parser is at."""
+        return self._line(self.expat.CurrentByteIndex, self.expat.CurrentLineNumber)
 
     def _value(self, text: str) -> Value:
-        parts = _PLACE.split(text)
-        filled = ((self.places[int(part)] if odd % 2 else part) for odd, part in enumerate(parts))
+        if _OPEN not in text:
+            return (text,) if text else ()
+        filled = (self.places[int(part)] if odd % 2 else part for odd, part in enumerate(_PLACE.split(text)))
         return tuple(part for part in filled if part != "")
 
     def _doctype(self, *_: object) -> None:
-        line = self._line(self.expat.CurrentLineNumber)
-        raise TemplateError(f"Line {line}: document types and entities are not allowed", line=line)
+        raise TemplateError(f"Line {self.line}: document types and entities are not allowed", line=self.line)
 
     def _start(self, qualified: str, found: dict[str, str]) -> None:
-        line = self._line(self.expat.CurrentLineNumber)
         namespace, _, tag = qualified.rpartition("\n")
-        shown = tag if re.fullmatch(r"\w{1,40}", tag) else "element"
-        here = Element(shown, line, {}, {}, {}, (), ())
+        here = Element(tag if re.fullmatch(r"\w{1,40}", tag) else "element", self.line, {}, {}, {}, (), ())
         self.count += 1
         if self.count > MAX_ELEMENTS:
             here.fail(f"more than {MAX_ELEMENTS} elements", code="template.too_long")
         if len(self.open) >= MAX_DEPTH:
             here.fail(f"more than {MAX_DEPTH} levels", code="template.too_deep")
         if namespace not in _CNPL_NAMESPACES or tag not in _ATTRIBUTES:
-            here.fail(
-                "is not supported yet" if tag in _LATER else "is not an element of CNPL that labels have"
-            )
-        if (tag == "page") != (not self.open):
-            here.fail(
-                "the outermost element must be page, and only it"
-                if self.open
-                else "the outermost must be page"
-            )
-        if self.open and self.open[-1].tag not in {"page", "layout"}:
-            here.fail(f"can't stand inside {self.open[-1].tag}")
-        opened = _Open(tag, line)
+            here.fail("is not an element of CNPL")
+        self._belongs(here)
+        opened = _Open(tag, here.line)
         for name, text in found.items():
             space, _, local = name.rpartition("\n")
             if space == OWN_NAMESPACE:
@@ -537,10 +879,35 @@ class _Parser:
             here.fail(f"{missing[0]} is missing")
         self.open.append(opened)
 
+    def _belongs(self, here: Element) -> None:
+        """Refuse an element where CNPL doesn't let it stand."""
+        tag = here.tag
+        if not self.open:
+            if tag not in {"page", "layout"}:
+                here.fail("the outermost element must be page, or layout for a custom area")
+            return
+        parent = self.open[-1]
+        if tag == "page":
+            here.fail("can only be the outermost element")
+        if tag not in _INSIDE.get(parent.tag, ()):
+            here.fail(f"can't stand inside {parent.tag}")
+        if tag in {"header", "footer"} and any(one.tag == tag for one in parent.children):
+            here.fail(f"a page has one {tag} at most")
+        if tag == "th" and self.open[-2].children:
+            here.fail("can only stand in the first row of its table")
+        if tag == "pageIndex" and not any(one.tag in {"header", "footer"} for one in self.open):
+            here.fail("can only stand in a header or footer")
+
     def _own(self, here: Element, opened: _Open, name: str, text: str) -> None:
         if name not in _OWN_ATTRIBUTES or _OPEN in text:
             here.fail("has an attribute of labelsvc's that isn't known or depends on data")
         here.checked(name, text, _OWN_ATTRIBUTES[name])
+        if name == "area":
+            if here.tag != "layout":
+                here.fail("only a layout can be the place of a custom area")
+            if text in self.areas:
+                here.fail("there is a place for a custom area of this name already")
+            self.areas.add(text)
         opened.own[name] = text
 
     def _attribute(self, here: Element, opened: _Open, name: str, text: str) -> None:
@@ -553,57 +920,76 @@ class _Parser:
                 if not colon or known not in _STYLES:
                     here.fail(f"part {place} of its style is not a property that CNPL has")
                 opened.style[known] = filled = self._value(value.strip())
-                self._check(here, f"style {known}", filled, _STYLES[known][1])
+                self._check(here, f"style {known}", filled, _STYLES[known].read)
             return
         readers = _ATTRIBUTES[here.tag]
         if name not in readers:
             here.fail("has an attribute that CNPL doesn't give it")
         opened.attributes[name] = filled = self._value(text)
+        if any(not isinstance(part, str) for part in filled) and (
+            name in _NEVER_FROM_DATA or (not self.open and name in {"width", "height"})
+        ):
+            here.fail(f"{name} can't depend on data")
         self._check(here, name, filled, readers[name])
 
     def _check(self, here: Element, name: str, value: Value, read: Callable[[str], Any]) -> None:
         """Literal values are checked now, so that a template's fault shows when it is stored, not when it is printed."""
         if all(isinstance(part, str) for part in value):
             here.checked(name, "".join(map(str, value)), read)
-        elif here.tag == "page":
-            here.fail(f"{name} can't depend on data")
 
     def _cdata(self, inside: bool) -> None:
-        self.in_cdata = inside
-        if inside and self.open:
-            self.open[-1].cdata = True
+        if self.open:
+            self.open[-1].in_cdata = inside
 
     def _characters(self, text: str) -> None:
         opened = self.open[-1]
-        if opened.tag == "text":
-            (opened.quoted if self.in_cdata else opened.plain).append(text)
+        if opened.tag in _WORDED or opened.tag in _CELLS:
+            opened.words.append((text, opened.in_cdata))
         elif text.strip():
-            Element(opened.tag, self._line(self.expat.CurrentLineNumber), {}, {}, {}, (), ()).fail(
-                "text can only stand in a text element"
+            Element(opened.tag, self.line, {}, {}, {}, (), ()).fail(
+                "text can only stand in a text, a barcode or a table's cell"
             )
 
     def _end(self, _: str) -> None:
         opened = self.open.pop()
-        if opened.cdata:
-            # What stands round a CDATA section is the template's own indentation.
-            body = "".join(opened.quoted)
-            if "".join(opened.plain).strip():
-                Element(opened.tag, opened.line, {}, {}, {}, (), ()).fail("mixes CDATA with other text")
-        else:
-            body = re.sub(r"^[ \t]*\n\s*|\n\s*$", "", "".join(opened.plain))
-        element = Element(
+        here = Element(
             opened.tag,
             opened.line,
             opened.attributes,
             opened.style,
             opened.own,
-            self._value(body),
+            self._value(opened.body()),
             tuple(opened.children),
         )
+        if opened.tag in _CELLS:
+            here = self._cell(here)
+        elif opened.tag == "layout":
+            self._name_layout(here)
+        elif opened.tag == "text" and here.style.get("fontSize") == ("auto",):
+            # A layout round it that has them will do: editors write a box as a layout with a text in it.
+            above = self.open[-1].attributes if self.open[-1].tag == "layout" else {}
+            if not all(side in here.attributes or side in above for side in ("width", "height")):
+                here.fail("style fontSize auto needs a width and a height")
         if self.open:
-            self.open[-1].children.append(element)
+            self.open[-1].children.append(here)
         else:
-            self.root = element
+            self.root = here
+
+    def _cell(self, here: Element) -> Element:
+        """Bare text in a cell becomes a text element, so that a cell holds elements only."""
+        if not "".join(part if isinstance(part, str) else "x" for part in here.body).strip():
+            return replace(here, body=())
+        if here.children:
+            here.fail("has both text and elements in it")
+        return replace(here, body=(), children=(Element("text", here.line, {}, {}, {}, here.body, ()),))
+
+    def _name_layout(self, here: Element) -> None:
+        if "ref" in here.attributes:
+            self.refers = True
+            if here.children:
+                here.fail("has both a ref and content of its own")
+        if name := here.word("id", {}):
+            self.layouts.setdefault(name, []).append(here)
 
 
 class _Open:
@@ -615,10 +1001,85 @@ class _Open:
         self.attributes: dict[str, Value] = {}
         self.style: dict[str, Value] = {}
         self.own: dict[str, str] = {}
-        self.plain: list[str] = []
-        self.quoted: list[str] = []
-        self.cdata = False
+        self.words: list[tuple[str, bool]] = []  # and whether they stand in CDATA
+        self.in_cdata = False
         self.children: list[Element] = []
+
+    def body(self) -> str:
+        """What was written in the element, white space at line ends included.
+
+        Only the template's own indentation goes: what stands round a CDATA section, or else the line break after the
+        start tag and the one before the end tag with the blanks that belong to them.
+        """
+        if any(quoted for _, quoted in self.words) and not any(
+            text.strip() for text, quoted in self.words if not quoted
+        ):
+            return "".join(text for text, quoted in self.words if quoted)
+        body = "".join(text for text, _ in self.words)
+        stripped = body.lstrip()
+        if "\n" in body[: len(body) - len(stripped)]:
+            body = stripped
+        stripped = body.rstrip()
+        if "\n" in body[len(stripped) :]:
+            body = body[: body.index("\n", len(stripped))]
+        return body
+
+
+class _Followed(NamedTuple):
+    """An element with what its layouts refer to, and how many elements and levels it is."""
+
+    element: Element
+    size: int
+    levels: int
+
+
+class _References:
+    """The ``ref`` of layouts, followed: a layout that refers to another has that one's content in a box of its own."""
+
+    def __init__(self, layouts: Mapping[str, Sequence[Element]]) -> None:
+        self.layouts = layouts
+        self.done: dict[Element, _Followed] = {}
+        self.within: set[Element] = set()
+
+    def follow(self, element: Element, depth: int = 1) -> Element:
+        """The tree with what its layouts refer to; bounded as if it had been written out."""
+        return self._followed(element, depth).element
+
+    def _followed(self, element: Element, depth: int) -> _Followed:
+        followed = self.done.get(element)
+        if not followed and depth <= MAX_DEPTH:
+            content = self._content(element)
+            if element in self.within or content in self.within:
+                element.fail("refers to itself")
+            self.within |= {element, content}
+            inner = [self._followed(child, depth + 1) for child in content.children]
+            self.within -= {element, content}
+            followed = _Followed(
+                replace(element, children=tuple(one.element for one in inner)),
+                1 + sum(one.size for one in inner),
+                1 + max((one.levels for one in inner), default=0),
+            )
+            self.done[element] = followed
+        if not followed or depth + followed.levels - 1 > MAX_DEPTH:
+            element.fail(f"more than {MAX_DEPTH} levels", code="template.too_deep")
+        if followed.size > MAX_ELEMENTS:
+            element.fail(f"more than {MAX_ELEMENTS} elements", code="template.too_long")
+        return followed
+
+    def _content(self, element: Element) -> Element:
+        """The layout that has the content of this one: itself, or where its ref leads in the end."""
+        seen = {element}
+        while "ref" in element.attributes:
+            found = self.layouts.get(element.word("ref", {}), ())
+            if len(found) != 1:
+                element.fail(
+                    "refers to an id that several layouts have" if found else "refers to no layout's id"
+                )
+            element = found[0]
+            if element in seen:
+                element.fail("refers to itself")
+            seen.add(element)
+        return element
 
 
 # ── the shipped templates ───────────────────────────────────────────────────────────────────────────────────────────
