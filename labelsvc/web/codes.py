@@ -325,12 +325,21 @@ CODES: dict[str, tuple[str, str]] = {
     "label.off_page": ("A barcode or image leaves the page.", "Move it."),
     "label.too_long": ("The label is longer than the printer takes.", "Choose another template or printer."),
     "label.too_wide": ("The label is wider than the printer's head.", "Choose another template or printer."),
+    "barcode.check_digit": (
+        "The barcode's check digit is wrong; `expected` is the right one.",
+        "Correct the number.",
+    ),
     "barcode.data": ("The barcode's symbology can't hold these data.", "Correct the data."),
     "barcode.does_not_fit": (
         "The barcode has too little room; `missing_mm` says by how much.",
         "Give it more room.",
     ),
     "barcode.empty": ("A barcode that is required has no data.", "Send its data."),
+    "barcode.option": (
+        "A barcode's error correction, mode, size or primary message isn't one its type has.",
+        "Correct the template.",
+    ),
+    "barcode.type": ("There is no such type of barcode.", "Use a type that docs/templates.md lists."),
     "font.missing": ("A font file isn't installed.", "Install the package anew."),
     "font.unknown": ("There is no such font face.", "Use a face that is shipped."),
     "image.failed": ("An image that is required can't be read.", "Send a sound PNG or JPEG."),

@@ -194,7 +194,7 @@ def test_importing_the_room_is_light():
     """Importing the languages loads neither reportlab nor Pillow nor fontTools: the command line stays quick."""
     code = (
         "import sys, labelsvc.languages;"
-        "print([name for name in ('reportlab', 'PIL', 'fontTools', 'segno') if name in sys.modules])"
+        "print([name for name in ('reportlab', 'PIL', 'fontTools', 'zint') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
