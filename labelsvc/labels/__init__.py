@@ -1,11 +1,12 @@
 """Labels: a template and data become a Page of marks. Pure: no files but templates and fonts, no state.
 
-Hides CNPL, fonts, line breaking and symbols. ``compose(parse(text), data, dpi)`` is the whole of it; ``fonts`` and
-``symbols`` are for the printer languages, which draw the same characters and bars.
+Hides CNPL, fonts, line breaking and symbols. ``compose(parse(text), data, dpi)`` is the whole of it, ``compose_all`` where
+a table may split over pages; ``fonts`` and ``symbols`` are for the printer languages, which draw the same characters and bars.
 """
 
 from labelsvc.labels import fonts, symbols
-from labelsvc.labels.layout import compose
+from labelsvc.labels.images import Pictures
+from labelsvc.labels.layout import compose, compose_all
 from labelsvc.labels.page import (
     DOTS_PER_MM,
     BarMark,
@@ -42,6 +43,7 @@ __all__ = [
     "Media",
     "Page",
     "PageWarning",
+    "Pictures",
     "RectMark",
     "Rotation",
     "Run",
@@ -49,6 +51,7 @@ __all__ = [
     "Template",
     "TextMark",
     "compose",
+    "compose_all",
     "fonts",
     "parse",
     "symbols",

@@ -1,701 +1,567 @@
-"""A template and data become a Page: every length turned into whole dots once, every mark placed.
+"""A template and data become pages: every length turned into whole dots once, every mark placed.
 
-Hides how boxes nest, how text and symbols are fitted, and what is refused: a barcode that can't keep whole dots and its
-quiet zones, and a required text that doesn't fit, are errors that say how many millimetres are missing. What is merely
-bad (an overflow, a character that no font has) is drawn and comes as a warning of the page.
+Hides how boxes nest, float, turn and split, and that a template without statements is laid out once and then only filled.
+What is refused: a required text or barcode that doesn't fit (the error says how many millimetres are missing), a barcode
+that can't keep whole dots. What is merely bad (an overflow, a character that no font has) is drawn and comes as a warning.
 
 Decisions where CNPL leaves a choice: edges are rounded to dots, not lengths, so that neighbours meet; ``width`` and
-``height`` of a rotated element are its box on the page; text wraps unless ``wrap:false``; ``lineHeight`` is 120 %.
+``height`` of an element turned by quarters are its box on the page, by other angles its upright box, turned about the
+middle; a margin lies inside an element's place, a padding inside its box; text wraps unless ``wrap:false``; a thermal head
+has no grey, so what is more than a tenth opaque is printed black and what is less is left out; a shape that says nothing
+of border and filling has a border of 1 pt.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from labelsvc.errors import Invalid
-from labelsvc.labels import symbols
+from labelsvc.errors import Invalid, TemplateError
 from labelsvc.labels import text as texts
-from labelsvc.labels.fonts import ASCENT
-from labelsvc.labels.page import (
-    DOTS_PER_MM,
-    BarMark,
-    GroupMark,
-    ImageMark,
-    LineMark,
-    Mark,
-    MatrixMark,
-    Page,
-    PageWarning,
-    RectMark,
-    Rotation,
-    TextMark,
-)
-from labelsvc.labels.template import MM_PER_PT, Element, LabelData, Stroke, Style, Template, points
+from labelsvc.labels.barcodes import BarcodePiece
+from labelsvc.labels.boxes import EVERYWHERE, Area, Box, Grid
+from labelsvc.labels.images import ImagePiece, Pictures
+from labelsvc.labels.page import DOTS_PER_MM, Mark, Page, PageWarning
+from labelsvc.labels.plan import Bundle, Datas, Later, Piece, Plan, Sheet, Still
+from labelsvc.labels.shapes import Pencil
+from labelsvc.labels.table import Table
+from labelsvc.labels.template import Context, Element, Style, Template, Value
+from labelsvc.labels.textbox import TextPiece
 
-#: Narrowest modules that scanners read from thermal paper, in mm, as whole dots: 2, 3 and 6 (Code 128), 3, 4 and 9 (QR)
-#: at 203, 300 and 600 dpi.
-CODE128_MODULE_MM = 0.25
-QRCODE_MODULE_MM = 0.375
-#: Bars lower than this share of the symbol's length are hard to hit with a hand scanner.
-BAR_HEIGHT_SHARE = 0.15
-#: The most a picture inside a template may unfold to.
-MAX_IMAGE_PIXELS = 4_000_000
-#: The smallest text that can be read at 203 dpi, in pt; what ``fontSize:auto`` stops at.
-SMALLEST_PT = 5.0
+#: How little a thing may be opaque and still be printed.
+FAINTEST = 0.1
+#: The name of the place for a store's custom area.
+AREA = "custom"
+#: The most pages that one label may split into.
+MAX_PAGES = 200
+_KEPT_PLANS = 64
+_SHAPE_PT = (1.0, 1.0, 1.0, 1.0)
+_GEOMETRY = ("left", "top", "width", "height")
+_SAID = {"value", "src", "format", *_GEOMETRY}
 
-_CODE_SETS: Mapping[str, Literal["A", "B"]] = {"code128a": "A", "code128b": "B"}
-_DATA_URL = re.compile(r"data:image/(?:png|jpeg|jpg);base64,([A-Za-z0-9+/=\s]+)", re.ASCII)
+_plans: OrderedDict[tuple[Element, int, Element | None], Plan] = OrderedDict()
+_keeping = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Area:
-    """A box in mm on the page."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box in dots: edges, the far ones not included."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        """In dots."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        """In dots."""
-        return self.bottom - self.top
-
-    def meets(self, other: Box) -> bool:
-        """True if they share a dot."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
-
-
-def compose(template: Template, data: Mapping[str, Any], dpi: int = 203) -> Page:
+def compose(
+    template: Template,
+    data: Mapping[str, Any],
+    dpi: int = 203,
+    context: Context | None = None,
+    area: Template | None = None,
+    area_data: Mapping[str, Any] | None = None,
+    pictures: Pictures | None = None,
+) -> Page:
     """The page of a template filled with data, for a head of 203, 300 or 600 dpi.
 
-    Raises TemplateError (``line``, ``element``; code ``label.does_not_fit`` with ``missing_mm`` for required text) and
-    Invalid (codes ``barcode.does_not_fit`` with ``missing_mm``, ``barcode.data``, ``barcode.empty``).
+    ``area`` is a custom area (a template whose root is a layout): it stands in the template's place of that name, cut to it
+    and with a warning if it is larger, or where the template has no such place, where its own left and top say. It is
+    filled from ``area_data``, by default the same data. ``pictures`` gets images that aren't data URLs; without it they
+    are refused.
+
+    Raises TemplateError (``line``, ``element``; codes ``label.does_not_fit`` with ``missing_mm`` for required text,
+    ``label.splits`` if it takes several pages, ``image.source``) and Invalid (``barcode.does_not_fit`` with
+    ``missing_mm``, ``barcode.data``, ``barcode.empty``).
+    """
+    pages = compose_all(template, data, dpi, context, area, area_data, pictures)
+    if len(pages) > 1:
+        raise TemplateError(f"The label takes {len(pages)} pages", code="label.splits", pages=len(pages))
+    return pages[0]
+
+
+def compose_all(
+    template: Template,
+    data: Mapping[str, Any],
+    dpi: int = 203,
+    context: Context | None = None,
+    area: Template | None = None,
+    area_data: Mapping[str, Any] | None = None,
+    pictures: Pictures | None = None,
+) -> tuple[Page, ...]:
+    """The pages of a template filled with data: several where a table splits. Else as ``compose``.
+
+    TemplateError ``label.row_too_high`` names a row that no page can hold.
     """
     if dpi not in DOTS_PER_MM:
         raise Invalid("The resolution must be 203, 300 or 600 dpi", field="dpi")
-    return _Composer(template, template.bind(data), dpi).page()
+    bound = template.bind(data, context)
+    area_bound = area.bind(data if area_data is None else area_data, bound.context) if area else None
+    datas = (bound, area_bound)
+    area_root = area_bound.root if area_bound else None
+    # A template with statements has another tree for each label, and one that splits another number of pages.
+    keeps = bound.root is template.root and not _splits(template.root) and pictures is None
+    keeps = keeps and (not area or area_root is area.root)
+    if not keeps:
+        paper = _Paper(template, dpi, area_root, pictures)
+        return tuple(plan.draw(datas) for plan in paper.plans(datas))
+    key = (bound.root, dpi, area_root)
+    with _keeping:
+        plan = _plans.get(key)
+        if plan:
+            _plans.move_to_end(key)
+    if not plan:
+        (plan,) = _Paper(template, dpi, area_root, None).plans(None)
+        with _keeping:
+            _plans[key] = plan
+            while len(_plans) > _KEPT_PLANS:
+                _plans.popitem(last=False)
+    return (plan.draw(datas),)
 
 
-class _Composer:
-    """One composing of one page."""
+def _splits(root: Element) -> bool:
+    return root.tag == "page" and root.flag("splitable", {}, default=False) and any(map(flows, root.walk()))
 
-    def __init__(self, template: Template, data: LabelData, dpi: int) -> None:
+
+def flows(element: Element) -> bool:
+    """True for a table that may go on on the next page, and for a layout that holds one and has no height of its own."""
+    if "height" in element.attributes:
+        return False
+    return element.tag == "table" or (element.tag == "layout" and any(map(flows, element.children)))
+
+
+class _Paper:
+    """What all elements of one label share."""
+
+    def __init__(self, template: Template, dpi: int, area: Element | None, pictures: Pictures | None) -> None:
         self.template = template
-        self.data = data
-        self.dpi = dpi
-        self.scale = DOTS_PER_MM[dpi]
-        self.marks: list[Mark] = []
-        self.warnings: dict[PageWarning, None] = {}
-        self.paper = Box(0, 0, self.dots(template.width_mm), self.dots(template.height_mm))
+        self.grid = Grid(dpi)
+        self.page = self.grid.box(Area(0, 0, template.width_mm, template.height_mm))
+        self.area = area
+        self.pictures = pictures
+        self.places = {AREA} if AREA in template.areas else set(template.areas[:1])
 
-    def page(self) -> Page:
-        area = Area(0, 0, self.template.width_mm, self.template.height_mm)
-        root = self.data.root
-        self.children(root, area, vertical=False, style=root.styled(self.data))
-        self.look_for_crowding()
-        return Page(self.paper.right, self.paper.bottom, self.dpi, tuple(self.marks), tuple(self.warnings))
+    def plans(self, datas: Datas | None) -> list[Plan]:
+        """A plan a page: of what is known without data, or with ``datas`` of all."""
+        composer = Composer(self, datas)
+        composer.label(datas[0].root if datas else self.template.root)
+        return [
+            Plan(self.page.right, self.page.bottom, self.grid.dpi, pieces, keep=datas is None)
+            for pieces in composer.pages
+        ]
 
-    # ── measures ──
 
-    def dots(self, mm: float) -> int:
-        return math.floor(mm * self.scale + 0.5)
+class Composer:
+    """Lays out elements of one label, with data or (for what is the same on all labels) without."""
 
-    def thickness(self, width_pt: float) -> int:
-        return max(1, self.dots(width_pt * MM_PER_PT)) if width_pt > 0 else 0
+    def __init__(self, paper: _Paper, datas: Datas | None, origin: int = 0) -> None:
+        self.shared = paper
+        self.grid = paper.grid
+        self.datas = datas
+        self.pages: list[list[Piece]] = [[]]
+        self.page = 0  #: the page that is drawn on, from 0
+        self.paper: Box = paper.page
+        self.pencil = Pencil(self.grid, paper.page)
+        self.origin = origin  #: 0 in the template, 1 in the custom area
+        self.splits = False
+        self.top_mm, self.bottom_mm = 0.0, paper.template.height_mm
+        #: Where the last thing that flows ended: page, and mm from its top.
+        self.end: tuple[int, float] = (0, 0.0)
 
-    def box(self, area: Area) -> Box:
-        return Box(
-            self.dots(area.left),
-            self.dots(area.top),
-            self.dots(area.left + area.width),
-            self.dots(area.top + area.height),
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the elements at hand are filled from; nothing where the plan is made."""
+        return (self.datas and self.datas[self.origin]) or {}
+
+    def emit(self, piece: Piece) -> None:
+        """Put a piece on the page."""
+        for part in piece.parts:
+            part.origin = self.origin
+        piece.origin = self.origin
+        self.pages[self.page].append(piece)
+
+    def still(self, element: Element, marks: Iterable[Mark], warnings: Sequence[PageWarning] = ()) -> None:
+        """Put marks on the page."""
+        if (made := tuple(marks)) or warnings:
+            self.emit(Still(element, made, warnings))
+
+    def next_page(self, element: Element) -> None:
+        """Go on on the next page."""
+        self.page += 1
+        if self.page >= MAX_PAGES:
+            element.fail(f"takes more than {MAX_PAGES} pages", code="label.splits", pages=MAX_PAGES)
+        while len(self.pages) <= self.page:
+            self.pages.append([])
+
+    def knows(self, element: Element, *names: str) -> bool:
+        """True if nothing of these attributes (and ``style``) is still to be filled."""
+        return self.datas is not None or not element.depends(*names)
+
+    def later(self, element: Element, lay_out: Callable[[Composer], None]) -> None:
+        """Put on the page what can only be laid out with data."""
+
+        origin = self.origin
+
+        def with_data(datas: Datas) -> Sequence[Piece]:
+            composer = Composer(self.shared, datas, origin)
+            lay_out(composer)
+            return [piece for page in composer.pages for piece in page]
+
+        self.emit(Later(element, with_data))
+
+    # ── the whole label ──
+
+    def label(self, root: Element) -> None:
+        """All pages: what stands on the page, then header and footer on each."""
+        template, style = self.shared.template, root.styled(self.data)
+        header, footer = (
+            next((child for child in root.children if child.tag == tag), None) for tag in ("header", "footer")
         )
+        high = {child: child.length("height", self.data) or 0.0 for child in (header, footer) if child}
+        self.splits = self.datas is not None and _splits(root)
+        if header:
+            self.top_mm = high[header]
+        if footer:
+            self.bottom_mm -= high[footer]
+        whole = Area(0, 0, template.width_mm, template.height_mm)
+        self._ground(root, style, whole)
+        body = [child for child in root.children if child.tag not in {"header", "footer"}]
+        self.children(root, body, style, whole, vertical=self._is_vertical(root, style))
+        if self.shared.area and not self.shared.places:
+            self._area_of_its_own(self.shared.area)
+        self.splits = False
+        for number in range(len(self.pages)):
+            self.page = number
+            for child in (header, footer):
+                if child:
+                    top = 0.0 if child is header else template.height_mm - high[child]
+                    area = Area(0, top, template.width_mm, high[child])
+                    inner = child.styled(self.data, style)
+                    self._ground(child, inner, area)
+                    self.children(child, child.children, inner, area, vertical=False)
 
-    def warn(self, code: str, detail: str, element: Element) -> None:
-        self.warnings[PageWarning(code, detail, element.source)] = None
+    def _area_of_its_own(self, root: Element) -> None:
+        """The custom area where its own left and top say."""
+        self.origin = 1
+        sizes = [root.length(name, {}) or 0.0 for name in _GEOMETRY]
+        self.draw(root, Area(*sizes), Style())
+        self.origin = 0
 
-    def millimetres(self, dots: float) -> float:
-        """Missing dots in mm, rounded up to a tenth, for people."""
-        return math.ceil(round(dots / self.scale * 10, 6)) / 10
+    def _area_in_place(self, place: Area, element: Element) -> None:
+        root = self.shared.area
+        assert root
+        own = Area(place.left, place.top, root.length("width", {}) or 0.0, root.length("height", {}) or 0.0)
+        box, room = self.grid.box(own), self.grid.box(place)
+        warnings = []
+        if not room.holds(box):
+            warnings = [PageWarning("area.cut", "The custom area is larger than its place", element.source)]
+        self.still(element, (), warnings)
+
+        def draw(one: Composer) -> None:
+            outer, one.origin = one.origin, 1
+            one.draw(root, own, Style())
+            one.origin = outer
+
+        self.bundled(element, draw, room, clip=True)
 
     # ── boxes in boxes ──
 
-    def children(self, parent: Element, area: Area, vertical: bool, style: Style) -> None:
-        placed = self.place(parent.children, area, vertical)
+    def gathered(self, draw: Callable[[], None], *, unbounded: bool = False) -> list[Piece]:
+        """The pieces that something draws, instead of their being put on the page."""
+        outer = self.pages, self.page, self.splits, self.paper, self.pencil
+        self.pages, self.page, self.splits = [[]], 0, False
+        if unbounded:
+            self.paper, self.pencil = EVERYWHERE, Pencil(self.grid, EVERYWHERE)
+        try:
+            draw()
+            return self.pages[0]
+        finally:
+            self.pages, self.page, self.splits, self.paper, self.pencil = outer
+
+    def bundled(
+        self,
+        element: Element,
+        draw: Callable[[Composer], None],
+        box: Box,
+        *,
+        clip: bool = False,
+        angle: float = 0.0,
+    ) -> None:
+        """Draw pieces that are cut or turned together; as they are where nothing is to be done."""
+        pieces = self.gathered(lambda: draw(self), unbounded=bool(angle))
+        if any(isinstance(part, Later) for piece in pieces for part in piece.parts):
+            self.later(element, lambda one: one.bundled(element, draw, box, clip=clip, angle=angle))
+        elif not angle and all(box.holds(reach) for piece in pieces for reach in piece.reach):
+            self.pages[self.page] += pieces
+        else:
+            bundle = Bundle(element, pieces, box, clip=clip, angle=angle, page=self.shared.page)
+            bundle.origin = self.origin
+            self.pages[self.page].append(bundle)
+
+    def children(
+        self, parent: Element, elements: Sequence[Element], style: Style, area: Area, *, vertical: bool
+    ) -> None:
+        """Draw what stands in an element, deeper layouts first."""
+        if not all(self.knows(child, *_GEOMETRY) and self._knows_depth(child) for child in elements):
+            self.later(parent, lambda one: one.children(parent, elements, style, area, vertical=vertical))
+            return
+        if self.splits and any(map(flows, elements)):
+            self._stack(elements, style, area)
+            return
         # Only a layout has a zIndex; the sort is stable, so equals stay in the template's order.
-        for element, inner in sorted(placed, key=lambda pair: self.depth(pair[0])):
-            self.draw(element, inner, style)
+        ordered = sorted(elements, key=lambda child: self._depth(child, style))
+        places = self.place(ordered, area, vertical)
+        for child in ordered:
+            self.draw(child, places[child], style)
 
-    def depth(self, element: Element) -> int:
-        return element.styled(self.data).z_index if element.tag == "layout" else 0
+    def _knows_depth(self, element: Element) -> bool:
+        return self.datas is not None or all(
+            isinstance(part, str) for part in element.style.get("zIndex", ())
+        )
 
-    def place(self, elements: Sequence[Element], area: Area, vertical: bool) -> list[tuple[Element, Area]]:
-        """Each child's area on the page. Children without left and top share their parent's in proportion."""
-        floating = [
-            element
-            for element in elements
-            if element.tag != "line" and not {"left", "top"} & element.attributes.keys()
-        ]
-        shares = self.shares(floating, area, vertical)
-        placed: list[tuple[Element, Area]] = []
+    def _depth(self, element: Element, style: Style) -> int:
+        if element.tag != "layout" or "zIndex" not in element.style:
+            return 0
+        if not self.knows(element, "style"):
+            return int(element.fill(element.style["zIndex"], {}))
+        return element.styled(self.data, style).z_index
+
+    def _is_vertical(self, element: Element, style: Style) -> bool:
+        return element.word("orientation", self.data) == "vertical" or style.orientation == "vertical"
+
+    def place(self, elements: Sequence[Element], area: Area, vertical: bool) -> dict[Element, Area]:
+        """Each child's area on the page. A child without left floats across, one without top down, one without both along
+        the layout's orientation; those that float share their parent in proportion to their lengths."""
+        across: list[Element] = []
+        down: list[Element] = []
+        places: dict[Element, Area] = {}
         for element in elements:
-            if element in shares:
-                placed.append((element, shares[element]))
+            if element.tag == "line":
+                places[element] = area
                 continue
-            left = element.length("left", self.data) or 0.0 if element.tag != "line" else 0.0
-            top = element.length("top", self.data) or 0.0 if element.tag != "line" else 0.0
-            width = height = None
-            if element.tag != "line":
-                width, height = element.length("width", self.data), element.length("height", self.data)
-            placed.append(
-                (
-                    element,
-                    Area(
-                        area.left + left,
-                        area.top + top,
-                        max(0.0, area.width - left) if width is None else width,
-                        max(0.0, area.height - top) if height is None else height,
-                    ),
-                )
+            given = [element.length(name, self.data) for name in _GEOMETRY]
+            left, top = given[0] or 0.0, given[1] or 0.0
+            width = max(0.0, area.width - left) if given[2] is None else given[2]
+            height = max(0.0, area.height - top) if given[3] is None else given[3]
+            places[element] = Area(area.left + left, area.top + top, width, height)
+            if given[0] is None and given[1] is None:
+                (down if vertical else across).append(element)
+            elif given[0] is None and given[2]:
+                across.append(element)
+            elif given[1] is None and given[3]:
+                down.append(element)
+        for floating, side, room in ((across, "width", area.width), (down, "height", area.height)):
+            if len(floating) < 2:
+                continue
+            lengths = [element.length(side, self.data) or 0.0 for element in floating]
+            if 0.0 in lengths:
+                floating[lengths.index(0.0)].fail(f"needs left and top, or a {side} to share its parent by")
+            at, total = 0.0, sum(lengths)
+            for element, length in zip(floating, lengths, strict=True):
+                share = room * length / total
+                place = places[element]
+                if side == "width":
+                    places[element] = Area(area.left + at, place.top, share, place.height)
+                else:
+                    places[element] = Area(place.left, area.top + at, place.width, share)
+                at += share
+        return places
+
+    def _stack(self, elements: Sequence[Element], style: Style, area: Area) -> None:
+        """Children of which one flows over pages: those without a top stand below one another, each where the last ended."""
+        first = self.page
+        cursor = (first, max(area.top, self.top_mm))
+        furthest = cursor
+        for element in sorted(elements, key=lambda child: self._depth(child, style)):
+            given = {name: element.length(name, self.data) for name in _GEOMETRY}
+            left = area.left + (given["left"] or 0.0)
+            width = (
+                max(0.0, area.width - (given["left"] or 0.0)) if given["width"] is None else given["width"]
             )
-        return placed
-
-    def shares(self, floating: Sequence[Element], area: Area, vertical: bool) -> dict[Element, Area]:
-        along, across = ("height", "width") if vertical else ("width", "height")
-        if len(floating) == 1:
-            element = floating[0]
-            width, height = element.length("width", self.data), element.length("height", self.data)
-            return {
-                element: Area(
-                    area.left,
-                    area.top,
-                    area.width if width is None else width,
-                    area.height if height is None else height,
-                )
-            }
-        lengths: list[float] = []
-        for element in floating:
-            length = element.length(along, self.data)
-            if not length:
-                element.fail(f"needs left and top, or a {along} to share its parent by")
-            lengths.append(length)
-        room, total = (area.height if vertical else area.width), sum(lengths)
-        shares: dict[Element, Area] = {}
-        at = 0.0
-        for element, length in zip(floating, lengths, strict=True):
-            part = room * length / total
-            other = element.length(across, self.data)
-            if vertical:
-                shares[element] = Area(area.left, area.top + at, area.width if other is None else other, part)
+            self.page = first
+            if element.tag == "line":
+                self.draw(element, area, style)
+                continue
+            if given["top"] is None:
+                self.page, top = cursor
             else:
-                shares[element] = Area(
-                    area.left + at, area.top, part, area.height if other is None else other
-                )
-            at += part
-        return shares
+                top = area.top + given["top"]
+            if flows(element):
+                self.end = (self.page, top)
+                self.draw(element, Area(left, top, width, max(0.0, self.bottom_mm - top)), style)
+                cursor = self.end
+            else:
+                height = given["height"]
+                if height is None:
+                    height = max(0.0, self.bottom_mm - top)
+                elif given["top"] is None and top + height > self.bottom_mm + 1e-6 and top > self.top_mm:
+                    self.next_page(element)
+                    top = self.top_mm
+                self.draw(element, Area(left, top, width, height), style)
+                if given["top"] is None:
+                    cursor = (self.page, top + height)
+            furthest = max(furthest, cursor)
+        self.page = first
+        self.end = furthest
 
-    def draw(self, element: Element, area: Area, above: Style) -> None:
+    # ── one element ──
+
+    def draw(self, element: Element, place: Area, above: Style) -> None:
+        """An element in its place."""
+        if not self.knows(element, "style", *(element.attributes.keys() - _SAID)) or (
+            element.tag == "table" and not self.datas and not element.is_literal
+        ):
+            self.later(element, lambda one: one.draw(element, place, above))
+            return
         style = element.styled(self.data, above)
-        if style.quarter is None or (style.rotation and element.tag not in {"text", "barcode"}):
-            element.fail("style rotation is supported for text and barcodes only, by quarters")
+        if style.alpha <= FAINTEST:
+            return
+        place = place.inset(style.margin_mm)
+        native = element.tag in {"text", "barcode", "pageIndex"} and style.quarter is not None
+        if style.rotation and not native:
+            self._turned(element, style, place)
+        else:
+            self._upright(element, style, place)
+
+    def _turned(self, element: Element, style: Style, place: Area) -> None:
+        if element.tag == "barcode" and element.wants("required"):
+            element.fail("a required barcode can be turned by quarters only")
+        local = place
+        if style.quarter in {90, 270}:
+            local = place._replace(width=place.height, height=place.width)
+        upright = replace(style, rotation=0.0)
+        if element.tag == "barcode":
+            slanted = PageWarning(
+                "barcode.slanted", "The bars aren't parallel to the paper's edges", element.source
+            )
+            self.still(element, (), [slanted])
+        self.bundled(
+            element,
+            lambda one: one._upright(element, upright, local),
+            self.grid.box(place),
+            angle=style.rotation,
+        )
+
+    def _upright(self, element: Element, style: Style, place: Area) -> None:
+        box = self.grid.box(place)
+        inside = self.grid.box(place.inset(style.padding_mm))
         match element.tag:
             case "layout":
-                self.background(element, style, self.box(area))
-                self.border(element, style, self.box(area))
-                vertical = element.word("orientation", self.data).strip() == "vertical"
-                self.children(element, area, vertical, style)
+                self._layout(element, style, place)
             case "text":
-                self.text(element, style, self.box(area))
+                self._text(element, style, box, inside, element.content)
+            case "pageIndex":
+                self._text(element, style, box, inside, (self._page_number(element),))
             case "barcode":
-                self.barcode(element, style, self.box(area))
+                self._ground(element, style, place)
+                self._barcode(element, style, inside)
             case "line":
-                self.line(element, style, area)
-            case "rect":
-                self.rect(element, style, self.box(area))
+                if not style.white_line and style.line_pt:
+                    self._line(element, style, place)
+            case "rect" | "circle" | "round":
+                self._shape(element, style, box)
             case "image":
-                self.image(element, self.box(area))
+                self._ground(element, style, place)
+                may_fail = element.flag("allowFailure", self.data, default=True)
+                source = element.attributes.get("src", ())
+                piece = ImagePiece(
+                    element,
+                    inside,
+                    self.paper,
+                    source,
+                    self.shared.pictures,
+                    may_fail=may_fail,
+                    alpha=style.alpha,
+                )
+                self.emit(self._filled(piece))
+            case "table":
+                Table(element, style, place, self).draw()
             case _:
-                element.fail("is not supported yet")
+                element.fail("can't stand here")
 
-    # ── lines and boxes ──
+    def _filled(self, piece: Piece) -> Piece:
+        """The piece, or its marks if they are the same on every label."""
+        if self.datas is not None or not all(isinstance(part, str) for part in piece.value or ()):
+            return piece
+        value = "".join(map(str, piece.value or ()))
+        sheet = Sheet([], [])
+        piece.draw(sheet, value if piece.raw else texts.clean(value))
+        return Still(piece.element, sheet.marks, tuple(sheet.warnings))
 
-    def background(self, element: Element, style: Style, box: Box) -> None:
-        if style.black_background:
-            self.filled(box, element.source)
+    def _ground(self, element: Element, style: Style, place: Area) -> None:
+        """Background and border."""
+        self.still(element, self.backdrop(element, style, self.grid.box(place)))
 
-    def filled(self, box: Box, source: str) -> None:
-        box = self.clipped(box)
-        if box.width > 0 and box.height > 0:
-            self.marks.append(RectMark(box.left, box.top, box.width, box.height, 0, fill=True, source=source))
+    def backdrop(self, element: Element, style: Style, box: Box) -> tuple[Mark, ...]:
+        """The marks of an element's background and border."""
+        marks: list[Mark] = []
+        if style.black_background is not None:
+            marks += self.pencil.filled(box, element.source, erase=not style.black_background)
+        if style.border_pt:
+            marks += self.pencil.frame(box, style.border_pt, style.border_strokes, element.source)
+        return tuple(marks)
 
-    def border(self, element: Element, style: Style, box: Box) -> None:
-        sides = [self.thickness(width_pt) for width_pt in style.border_pt or ()]
-        if not any(sides):
-            return
-        clipped = self.clipped(box)
-        if clipped == box and len(set(sides)) == 1 and set(style.border_strokes) == {"solid"}:
-            self.marks.append(
-                RectMark(box.left, box.top, box.width, box.height, sides[0], source=element.source)
-            )
-            return
-        top, right, bottom, left = sides
-        edges = (
-            (box.left, box.top + top // 2, box.right, box.top + top // 2, top),
-            (box.right - right + right // 2, box.top, box.right - right + right // 2, box.bottom, right),
-            (
-                box.left,
-                box.bottom - bottom + bottom // 2,
-                box.right,
-                box.bottom - bottom + bottom // 2,
-                bottom,
-            ),
-            (box.left + left // 2, box.top, box.left + left // 2, box.bottom, left),
-        )
-        for (x1, y1, x2, y2, thick), stroke in zip(edges, style.border_strokes, strict=True):
-            if thick:
-                self.stroke(x1, y1, x2, y2, thick, stroke, element.source)
+    def _layout(self, element: Element, style: Style, place: Area) -> None:
+        splitting = self.splits and flows(element)
+        if not splitting:
+            self._ground(element, style, place)
+        inner = place.inset(style.padding_mm)
+        vertical = self._is_vertical(element, style)
 
-    def rect(self, element: Element, style: Style, box: Box) -> None:
-        if style.filled or style.black_background:
-            self.filled(box, element.source)
-        self.border(element, style, box)
+        def draw(one: Composer) -> None:
+            if one.shared.area and one.origin == 0 and element.own.get("area") in one.shared.places:
+                one._area_in_place(inner, element)
+            else:
+                one.children(element, element.children, style, inner, vertical=vertical)
 
-    def line(self, element: Element, style: Style, area: Area) -> None:
-        ends = {name: element.length(name, self.data) or 0.0 for name in ("startX", "startY", "endX", "endY")}
-        if style.white_line or not style.line_pt:
-            return
-        self.stroke(
-            self.dots(area.left + ends["startX"]),
-            self.dots(area.top + ends["startY"]),
-            self.dots(area.left + ends["endX"]),
-            self.dots(area.top + ends["endY"]),
-            self.thickness(style.line_pt),
-            style.line_stroke,
-            element.source,
-        )
+        if style.hidden_overflow and not splitting:
+            self.bundled(element, draw, self.grid.box(place), clip=True)
+        else:
+            draw(self)
 
-    def stroke(self, x1: int, y1: int, x2: int, y2: int, thick: int, stroke: Stroke, source: str) -> None:
-        """A line whose thickness lies about it (the odd dot below, or right); what leaves the page is cut off."""
-        right, bottom = self.paper.right, self.paper.bottom
-        if y1 == y2:
-            if not thick // 2 <= y1 <= bottom - thick + thick // 2:
-                y1 = y2 = min(max(y1, thick // 2), bottom - thick + thick // 2)
-        elif x1 == x2 and not thick // 2 <= x1 <= right - thick + thick // 2:
-            x1 = x2 = min(max(x1, thick // 2), right - thick + thick // 2)
-        x1, x2 = (min(max(x, 0), right) for x in (x1, x2))
-        y1, y2 = (min(max(y, 0), bottom) for y in (y1, y2))
-        if (x1, y1) > (x2, y2):
-            x1, y1, x2, y2 = x2, y2, x1, y1
-        if (x1, y1) == (x2, y2):
-            return
-        dashes = {
-            "solid": None,
-            "dashed": (self.dots(1.0), self.dots(0.75)),
-            "dotted": (thick, 2 * thick),
+    # ── what prints ──
+
+    def _text(self, element: Element, style: Style, box: Box, inside: Box, value: Value) -> None:
+        backdrop = self.backdrop(element, style, box)
+        if not element.wants("hideEmpty"):
+            self.still(element, backdrop)
+            backdrop = ()
+        self.emit(self._filled(TextPiece(element, style, inside, self.grid, self.paper, value, backdrop)))
+
+    def _page_number(self, element: Element) -> str:
+        form = element.fill(element.content, self.data) or "currentPageNumber/totalPageNumber"
+        form = form.replace("currentPageNumber", str(self.page + 1))
+        return form.replace("totalPageNumber", str(len(self.pages)))
+
+    def _barcode(self, element: Element, style: Style, box: Box) -> None:
+        word = {
+            name: element.word(name, self.data)
+            for name in ("errorCorrection", "mode", "primary", "symbolSize")
         }
-        self.marks.append(LineMark(x1, y1, x2, y2, thick, dashes[stroke], source))
+        options = {
+            "level": word["errorCorrection"],
+            "mode": word["mode"],
+            "primary": word["primary"],
+            "size": word["symbolSize"],
+        }
+        piece = BarcodePiece(
+            element, style, box, self.grid, self.paper, element.content, element.word("type", self.data),
+            {name: text for name, text in options.items() if text},
+            stretch=element.word("ratioMode", self.data) != "keepRatio",
+        )  # fmt: skip
+        self.emit(self._filled(piece))
 
-    def clipped(self, box: Box) -> Box:
-        right, bottom = self.paper.right, self.paper.bottom
-        return Box(
-            min(max(box.left, 0), right),
-            min(max(box.top, 0), bottom),
-            min(max(box.right, 0), right),
-            min(max(box.bottom, 0), bottom),
-        )
+    def _line(self, element: Element, style: Style, place: Area) -> None:
+        ends = [element.length(name, self.data) or 0.0 for name in ("startX", "startY", "endX", "endY")]
+        left, top = place.left, place.top
+        x1, x2 = (self.grid.dots(left + x) for x in (ends[0], ends[2]))
+        y1, y2 = (self.grid.dots(top + y) for y in (ends[1], ends[3]))
+        thick = self.grid.thickness(style.line_pt)
+        self.still(element, self.pencil.line(x1, y1, x2, y2, thick, style.line_stroke, element.source))
 
-    # ── text ──
-
-    def text(self, element: Element, style: Style, box: Box) -> None:
-        value = element.fill(element.content, self.data)
-        value = texts.clean(value)
-        if element.wants("trim"):
-            value = re.sub(" +", " ", value).strip()
-        if not value.strip() and element.wants("hideEmpty"):
-            return
-        self.background(element, style, box)
-        if value.strip():
-            self.lines(element, style, box, value)
-
-    def lines(self, element: Element, style: Style, box: Box, value: str) -> None:
-        """The lines of a text in its box, shrunk, cut or refused as the element says."""
-        sideways = style.rotation in {90, 270}
-        width, height = (box.height, box.width) if sideways else (box.width, box.height)
-        required = element.wants("required")
-        smallest = element.own.get("minFontSize")
-        ours = required or smallest is not None
-
-        def weight(size: int) -> int:
-            if style.weight == "bold":
-                return 700
-            # Dense characters clog at 500 below 2.5 mm, and lose strokes at 400 on a worn head above.
-            return 500 if style.weight == "normal" and size >= 2.5 * self.scale else 400
-
-        def spacing(size: int) -> int:
-            amount, unit = style.letter_spacing
-            return round(amount * size) if unit == "em" else self.dots(amount)
-
-        setter = texts.Setter(width, height, style.wrap, style.line_height, weight, spacing, strict=ours)
-        if style.font_size_pt is None:
-            fitted = setter.fit_largest(value, self.dots(SMALLEST_PT * MM_PER_PT))
+    def _shape(self, element: Element, style: Style, box: Box) -> None:
+        black = bool(style.filled or style.black_background)
+        white = not black and (style.filled is False or style.black_background is False)
+        bare = style.border_pt is None and not black and not white
+        border = _SHAPE_PT if bare else style.border_pt or (0.0, 0.0, 0.0, 0.0)
+        marks: list[Mark] = []
+        if element.tag == "rect":
+            if black or white:
+                marks += self.pencil.filled(box, element.source, erase=white)
+            marks += self.pencil.frame(box, border, style.border_strokes, element.source)
         else:
-            size = max(1, self.dots(style.font_size_pt * MM_PER_PT))
-            least = size
-            if smallest is not None:
-                least_pt = element.checked("minFontSize", smallest, points)
-                least = min(size, max(1, self.dots(least_pt * MM_PER_PT)))
-            fitted = setter.fit(value, size, least)
-        if not fitted.fits:
-            if required:
-                over = fitted.over_height or fitted.over_width
-                side = "height" if fitted.over_height else "width"
-                missing = self.millimetres(over)
-                element.fail(
-                    f"the text doesn't fit, {missing} mm of {side} are missing",
-                    code="label.does_not_fit",
-                    missing_mm=missing,
-                )
-            self.warn("text.overflow", "The text doesn't fit its box", element)
-            if ours:
-                fitted = setter.cut(value, fitted.size)
-            elif style.hidden_overflow:
-                fitted = setter.cut(value, fitted.size, end="")
-        self.put(element, style, box, fitted, setter.strict)
-
-    def put(self, element: Element, style: Style, box: Box, fitted: texts.Fitted, strict: bool) -> None:
-        sideways = style.rotation in {90, 270}
-        width, height = (box.height, box.width) if sideways else (box.width, box.height)
-        # The em box, not the line box, is centred: Chinese characters fill it evenly.
-        block = fitted.height - texts.line_height(fitted.size) + fitted.size
-        top = {"top": 0, "middle": (height - block) // 2, "bottom": height - fitted.height}[style.valign]
-        if strict:
-            top = max(0, min(top, height - fitted.height))
-        for number, line in enumerate(fitted.lines):
-            if not line.text.strip():
-                continue
-            slack = width - line.width
-            left = {"left": 0, "center": slack // 2, "right": slack}[style.align]
-            x, y, on_x, on_y = turned(
-                style.quarter or 0,
-                (left, top + number * fitted.pitch, line.width, texts.line_height(fitted.size)),
-                width,
-                height,
-            )
-            x, y = box.left + x, box.top + y
-            if x < 0 or y < 0 or x + on_x > self.paper.right or y + on_y > self.paper.bottom:
-                self.warn("mark.off_page", "The text leaves the page", element)
-                # No language can begin left of or above the page.
-                x, y = max(0, x), max(0, y)
-            if line.missing:
-                codes = " ".join(f"U+{ord(char):04X}" for char in line.missing)
-                self.warn("glyph.missing", f"No font has {codes}", element)
-            self.marks.append(
-                TextMark(
-                    x=x,
-                    y=y,
-                    width=on_x,
-                    height=on_y,
-                    size=fitted.size,
-                    baseline=round(ASCENT * fitted.size),
-                    text=line.text,
-                    runs=line.runs,
-                    weight=fitted.weight,
-                    rotation=style.quarter or 0,
-                    inverse=style.white_text,
-                    letter_spacing=fitted.spacing,
-                    underline=style.underline,
-                    missing=line.missing,
-                    source=element.source,
-                )
-            )
-
-    # ── symbols ──
-
-    def barcode(self, element: Element, style: Style, box: Box) -> None:
-        value = element.fill(element.content, self.data)
-        kind = element.word("type", self.data)
-        if not value:
-            if element.wants("required"):
-                raise Invalid(
-                    f"{element.source}: the barcode has no data",
-                    code="barcode.empty",
-                    line=element.line,
-                    element=element.own.get("name", "barcode"),
-                )
-            self.warn("barcode.empty", "The barcode has no data and was left out", element)
-            return
-        if texts.clean(value).replace("\n", " ") != value:
-            # A scanner types what it reads: control characters would press keys.
-            raise self.unfit(element, "the data holds a control character", "barcode.data")
-        if box != self.clipped(box):
-            element.fail("the barcode leaves the page", code="label.off_page")
-        if kind == "qrcode":
-            self.qrcode(element, style, box, value)
-        else:
-            self.code128(element, style, box, value, _CODE_SETS.get(kind))
-
-    def unfit(self, element: Element, reason: str, code: str, **facts: Any) -> Invalid:
-        name = element.own.get("name", "barcode")
-        return Invalid(
-            f"Line {element.line}, {name}: {reason}", code=code, line=element.line, element=name, **facts
-        )
-
-    def module(self, element: Element, room: int, modules: int, smallest_mm: float) -> int:
-        """Dots a module: as many whole ones as the room allows."""
-        smallest = max(1, round(smallest_mm * self.scale))
-        found = room // modules
-        if found < smallest:
-            missing = self.millimetres(modules * smallest - room)
-            raise self.unfit(
-                element,
-                f"the barcode doesn't fit, {missing} mm are missing",
-                "barcode.does_not_fit",
-                missing_mm=missing,
-            )
-        return found
-
-    def code128(
-        self, element: Element, style: Style, box: Box, value: str, code_set: Literal["A", "B"] | None
-    ) -> None:
-        try:
-            symbol = symbols.code128(value, code_set)
-        except Invalid as error:
-            raise self.unfit(element, error.detail, error.code) from error
-        sideways = style.rotation in {90, 270}
-        width, height = (box.height, box.width) if sideways else (box.width, box.height)
-        module = self.module(element, width, symbol.modules + 2 * symbols.CODE128_QUIET, CODE128_MODULE_MM)
-        length = symbol.modules * module
-        below = 0
-        if not style.hide_text:
-            size = self.dots((style.font_size_pt or 8.0) * MM_PER_PT)
-            below = texts.line_height(size) + self.dots(0.4)
-        bars = height - below
-        if bars <= 0:
-            raise self.unfit(
-                element,
-                "no height is left for the bars",
-                "barcode.does_not_fit",
-                missing_mm=self.millimetres(1 - bars),
-            )
-        if bars < BAR_HEIGHT_SHARE * length:
-            self.warn("barcode.low", "The bars are lower than 15 % of the barcode's length", element)
-        x, y, on_x, on_y = turned(style.quarter or 0, ((width - length) // 2, 0, length, bars), width, height)
-        self.marks.append(
-            BarMark(
-                x=box.left + x,
-                y=box.top + y,
-                width=on_x,
-                height=on_y,
-                module=module,
-                quiet=symbols.CODE128_QUIET * module,
-                kind="code128",
-                data=value,
-                widths=symbol.widths,
-                plan=symbol.plan,
-                rotation=style.quarter or 0,
-                source=element.source,
-            )
-        )
-        if below:
-            self.readable(element, style, box, value, below - self.dots(0.4))
-
-    def readable(self, element: Element, style: Style, box: Box, value: str, high: int) -> None:
-        """The human-readable line below the bars, on the side where their foot is."""
-        match style.quarter:
-            case 0:
-                strip = Box(box.left, box.bottom - high, box.right, box.bottom)
-            case 90:
-                strip = Box(box.left, box.top, box.left + high, box.bottom)
-            case 180:
-                strip = Box(box.left, box.top, box.right, box.top + high)
-            case _:
-                strip = Box(box.right - high, box.top, box.right, box.bottom)
-        along = strip.height if style.rotation in {90, 270} else strip.width
-        weight = 700 if style.weight == "bold" else 500
-        amount, unit = style.letter_spacing
-        size = self.dots((style.font_size_pt or 8.0) * MM_PER_PT)
-        setter = texts.Setter(
-            along,
-            high,
-            wrap=False,
-            line_share=1.0,
-            weight=lambda _: weight,
-            spacing=lambda size: round(amount * size) if unit == "em" else self.dots(amount),
-            strict=True,
-        )
-        fitted = setter.fit(value, size, min(size, self.dots(SMALLEST_PT * MM_PER_PT)))
-        if not fitted.fits:
-            raise self.unfit(
-                element,
-                "the number below the bars doesn't fit",
-                "barcode.does_not_fit",
-                missing_mm=self.millimetres(fitted.over_width or fitted.over_height),
-            )
-        centred = Style(align="center", rotation=style.rotation)
-        self.put(element, centred, strip, fitted, strict=True)
-
-    def qrcode(self, element: Element, style: Style, box: Box, value: str) -> None:
-        word = element.word("errorCorrection", self.data).strip() or "M"
-        level = "LMQH"[int(word)] if word.isdigit() else word
-        try:
-            symbol = symbols.qrcode(value, _level(level))
-        except Invalid as error:
-            raise self.unfit(element, error.detail, error.code) from error
-        side = len(symbol.rows)
-        module = self.module(
-            element, min(box.width, box.height), side + 2 * symbols.QRCODE_QUIET, QRCODE_MODULE_MM
-        )
-        length = side * module
-        self.marks.append(
-            MatrixMark(
-                x=box.left + (box.width - length) // 2,
-                y=box.top + (box.height - length) // 2,
-                width=length,
-                height=length,
-                module=module,
-                quiet=symbols.QRCODE_QUIET * module,
-                kind="qrcode",
-                data=value,
-                rows=symbol.rows,
-                level=symbol.level,
-                rotation=style.quarter or 0,
-                source=element.source,
-            )
-        )
-
-    def look_for_crowding(self) -> None:
-        """Warn where something is drawn in a symbol's quiet zone."""
-        inked = [(mark, box) for mark in self.marks for box in ink(mark)]
-        for mark in self.marks:
-            if isinstance(mark, BarMark | MatrixMark):
-                zone = quiet_zone(mark)
-                if any(other is not mark and zone.meets(box) for other, box in inked) or zone != self.clipped(
-                    zone
-                ):
-                    self.warnings[
-                        PageWarning("barcode.crowded", "Something stands in the quiet zone", mark.source)
-                    ] = None
-
-    # ── pictures ──
-
-    def image(self, element: Element, box: Box) -> None:
-        source = element.word("src", self.data).strip()
-        match = _DATA_URL.fullmatch(source)
-        if not match:
-            element.fail("src must be a PNG or JPEG as a data URL", code="image.source")
-        if box != self.clipped(box) or box.width <= 0 or box.height <= 0:
-            element.fail("the image has no size or leaves the page", code="label.off_page")
-        try:
-            bits = _one_bit(base64.b64decode(match[1], validate=False), box.width, box.height)
-        except ValueError as error:
-            if element.flag("allowFailure", self.data, default=True):
-                self.warn("image.failed", "The image can't be read and was left out", element)
-                return
-            element.fail(f"the image {error}", code="image.failed")
-        self.marks.append(ImageMark(box.left, box.top, box.width, box.height, bits, source=element.source))
-
-
-def turned(
-    rotation: Rotation, local: tuple[int, int, int, int], width: int, height: int
-) -> tuple[int, int, int, int]:
-    """Where a box (x, y, width, height) inside an upright ``width`` × ``height`` lies when that is turned clockwise."""
-    x, y, wide, high = local
-    match rotation:
-        case 0:
-            return x, y, wide, high
-        case 90:
-            return height - y - high, x, high, wide
-        case 180:
-            return width - x - wide, height - y - high, wide, high
-        case _:
-            return y, width - x - wide, high, wide
-
-
-def ink(mark: Mark) -> Iterable[Box]:
-    """The boxes that a mark may blacken; a frame's four sides, not its inside."""
-    if isinstance(mark, LineMark):
-        half = mark.thickness // 2
-        rest = mark.thickness - half
-        if mark.y1 == mark.y2:
-            return (Box(mark.x1, mark.y1 - half, mark.x2, mark.y1 + rest),)
-        if mark.x1 == mark.x2:
-            top, bottom = sorted((mark.y1, mark.y2))
-            return (Box(mark.x1 - half, top, mark.x1 + rest, bottom),)
-        top, bottom = sorted((mark.y1, mark.y2))
-        return (Box(min(mark.x1, mark.x2) - half, top - half, max(mark.x1, mark.x2) + rest, bottom + rest),)
-    if isinstance(mark, GroupMark):
-        return [box for inner in mark.marks for box in ink(inner)]
-    right, bottom = mark.x + mark.width, mark.y + mark.height
-    if isinstance(mark, RectMark) and not mark.fill:
-        thick = mark.thickness
-        return (
-            Box(mark.x, mark.y, right, mark.y + thick),
-            Box(mark.x, bottom - thick, right, bottom),
-            Box(mark.x, mark.y, mark.x + thick, bottom),
-            Box(right - thick, mark.y, right, bottom),
-        )
-    return (Box(mark.x, mark.y, right, bottom),)
-
-
-def quiet_zone(mark: BarMark | MatrixMark) -> Box:
-    """The box of a symbol with its quiet zones: at both ends of the bars, all round a matrix."""
-    along = 0 if isinstance(mark, BarMark) and mark.rotation in {90, 270} else mark.quiet
-    across = 0 if isinstance(mark, BarMark) and mark.rotation in {0, 180} else mark.quiet
-    return Box(mark.x - along, mark.y - across, mark.x + mark.width + along, mark.y + mark.height + across)
-
-
-def _level(word: str) -> Literal["L", "M", "Q", "H"]:
-    match word:
-        case "L" | "M" | "Q" | "H":
-            return word
-    raise Invalid("The error correction must be L, M, Q or H")
-
-
-def _one_bit(content: bytes, width: int, height: int) -> bytes:
-    """The picture scaled to dots, black where it is darker than half; ValueError (no data in it) if it can't be."""
-    import warnings
-
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
-            if picture.width * picture.height > MAX_IMAGE_PIXELS:
-                raise ValueError("has too many pixels")
-            picture.load()
-    except (OSError, SyntaxError, binascii.Error, Warning, Image.DecompressionBombError) as error:
-        raise ValueError("can't be read") from error
-    rgba = picture.convert("RGBA")
-    paper = Image.new("RGBA", rgba.size, "white")
-    grey = Image.alpha_composite(paper, rgba).convert("L").resize((width, height), Image.Resampling.LANCZOS)
-    # Pillow's one-bit rows are high bit left with 1 for white; a mark says 1 for black.
-    return grey.point(lambda level: 255 if level < 128 else 0).convert("1").tobytes()
+            draw = self.pencil.ellipse if element.tag == "circle" else self.pencil.round
+            marks += draw(box, max(border), element.source, fill=black)
+        self.still(element, marks)

@@ -323,6 +323,14 @@ CODES: dict[str, tuple[str, str]] = {
         "Shorten the text or widen the box.",
     ),
     "label.off_page": ("A barcode or image leaves the page.", "Move it."),
+    "label.row_too_high": (
+        "A table's row is higher than a page; `missing_mm` says by how much.",
+        "Shorten its text or give it more room.",
+    ),
+    "label.splits": (
+        "The label takes several pages, or too many; `pages` says how many.",
+        "Print it as a document, or shorten its table.",
+    ),
     "label.too_long": ("The label is longer than the printer takes.", "Choose another template or printer."),
     "label.too_wide": ("The label is wider than the printer's head.", "Choose another template or printer."),
     "barcode.check_digit": (
@@ -342,8 +350,11 @@ CODES: dict[str, tuple[str, str]] = {
     "barcode.type": ("There is no such type of barcode.", "Use a type that docs/templates.md lists."),
     "font.missing": ("A font file isn't installed.", "Install the package anew."),
     "font.unknown": ("There is no such font face.", "Use a face that is shipped."),
-    "image.failed": ("An image that is required can't be read.", "Send a sound PNG or JPEG."),
-    "image.source": ("An image isn't given as a data URL.", "Embed it as a PNG or JPEG data URL."),
+    "image.failed": ("An image that is required can't be read.", "Send a sound PNG, JPEG, GIF or BMP."),
+    "image.source": (
+        "An image's address may not be read from.",
+        "Embed it as a PNG, JPEG, GIF or BMP data URL, or allow its directory or host.",
+    ),
     "page.none": ("There is no page to write.", "Send a document that has one."),
     "page.several": ("The language holds one page only.", "Take one page, or PDF."),
     "page.dpi": ("A page was composed for another resolution.", "Compose it for this printer."),

@@ -17,7 +17,7 @@ from labelsvc.labels import (
     TextMark,
     compose,
 )
-from labelsvc.labels.layout import Box, ink, quiet_zone
+from labelsvc.labels.boxes import Box, ink, quiet_zone
 
 NAMES = ("waybill-76x130", "waybill-100x180")
 DATA = {

@@ -1,0 +1,425 @@
+"""A label's pieces, laid out once, drawn for each label: what never changes is kept as marks, the rest is filled from data.
+
+Hides how values are looked up and cleaned together, which marks may be drawn before all others though they stand later
+in the template, and how little must be looked at to know that nothing overlaps.
+
+Black commutes with black: a mark that is the same on every label may move to the front unless it, or something that it
+would pass and that shares a dot with it, paints white.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from labelsvc.labels import text as texts
+from labelsvc.labels.boxes import EVERYWHERE, Box, ink, meeting, quiet_zone
+from labelsvc.labels.page import (
+    BarMark,
+    Fixed,
+    GroupMark,
+    ImageMark,
+    Mark,
+    MatrixMark,
+    Page,
+    PageWarning,
+    RectMark,
+    TextMark,
+)
+from labelsvc.labels.template import DataPath, Element, LabelData, Value
+from labelsvc.labels.turning import as_quarter, quarter_turned
+
+#: The data of a label: the template's, and the custom area's if it has one.
+Datas = tuple[LabelData, LabelData | None]
+
+
+class Sheet:
+    """The paper while one label is drawn: its marks, its warnings, and the values that pieces are filled with."""
+
+    __slots__ = ("loose", "marks", "values", "warnings")
+
+    def __init__(self, marks: list[Mark], values: Sequence[str]) -> None:
+        self.marks = marks
+        self.values = values
+        self.warnings: dict[PageWarning, None] = {}
+        self.loose = False  #: something may lie outside the reach of its piece
+
+    def warn(self, code: str, detail: str, source: str) -> None:
+        """Tell of something; the same thing once."""
+        self.warnings[PageWarning(code, detail, source)] = None
+
+
+class Piece:
+    """A part of a label whose place and style are known.
+
+    ``reach`` are the boxes that its marks can't leave (but for ``Sheet.loose``), ``white`` tells that it may paint white.
+    ``values`` are what it is filled from; ``slots``, set by the plan, where they stand in ``Sheet.values``.
+    """
+
+    reach: Sequence[Box] = (EVERYWHERE,)
+    white: bool = False
+    is_text: bool = False
+    is_symbol: bool = False
+    is_eraser: bool = False
+    element: Element
+    value: Value | None = None
+    raw: bool = False  #: the value is wanted as it is in the data, not cleaned for printing
+    slot: int = 0
+    origin: int = 0  #: which of the label's data fill it
+
+    @property
+    def parts(self) -> Sequence[Piece]:
+        """The pieces that are filled: itself, or those that it is made of."""
+        return (self,)
+
+    def draw(self, sheet: Sheet, value: str) -> None:
+        """Put the marks for a value on the sheet."""
+        raise NotImplementedError
+
+
+class Still(Piece):
+    """Marks that don't depend on the data, with what there is to tell of them."""
+
+    def __init__(self, element: Element, marks: Sequence[Mark], warnings: Sequence[PageWarning] = ()) -> None:
+        self.element = element
+        self.marks = tuple(marks)
+        self.warnings = warnings
+        self.reach = tuple(box for mark in self.marks for box in ink(mark))
+        self.white = any(map(paints_white, self.marks))
+        self.is_text = any(isinstance(mark, TextMark) for mark in self.marks)
+        self.is_symbol = any(is_symbol(mark) for mark in self.marks)
+        self.is_eraser = bool(marks) and all(isinstance(mark, RectMark) and mark.erase for mark in self.marks)
+
+    def draw(self, sheet: Sheet, value: str) -> None:
+        """All of them."""
+        sheet.marks += self.marks
+        for warning in self.warnings:
+            sheet.warnings[warning] = None
+
+
+class Later(Piece):
+    """An element whose place, style or structure depends on data: laid out for each label."""
+
+    white = True
+
+    def __init__(self, element: Element, lay_out: Callable[[Datas], Sequence[Piece]]) -> None:
+        self.element = element
+        self.lay_out = lay_out
+
+
+class Bundle(Piece):
+    """Pieces that are cut to a box or turned together."""
+
+    def __init__(
+        self,
+        element: Element,
+        pieces: Sequence[Piece],
+        box: Box,
+        *,
+        clip: bool = False,
+        angle: float = 0.0,
+        page: Box = EVERYWHERE,
+    ) -> None:
+        self.element = element
+        self.pieces = pieces
+        self.box = box
+        self.clip = clip
+        self.angle = angle % 360
+        self.page = page
+        self.white = any(piece.white for piece in pieces)
+        self.is_text = any(piece.is_text for piece in pieces)
+        self.is_symbol = any(piece.is_symbol for piece in pieces)
+        if clip:
+            self.reach = (box,)
+
+    @property
+    def parts(self) -> Sequence[Piece]:
+        """What the pieces are filled from."""
+        return [part for piece in self.pieces for part in piece.parts]
+
+    def draw(self, sheet: Sheet, value: str) -> None:
+        """The marks, in groups where they must be."""
+        inner = Sheet([], sheet.values)
+        for piece in self.pieces:
+            piece.draw(inner, sheet.values[piece.slot])
+        sheet.warnings.update(inner.warnings)
+        marks = inner.marks
+        if self.clip:
+            marks = self._cut(marks)
+        if (quarter := as_quarter(self.angle)) is not None:
+            marks = [quarter_turned(mark, quarter, self.box) for mark in marks]
+        elif marks:
+            x, y = (self.box.left + self.box.right) / 2, (self.box.top + self.box.bottom) / 2
+            marks = [GroupMark(tuple(marks), None, self.angle, x, y, self.element.source)]
+        if self.angle and any(not self.page.holds(box) for mark in marks for box in ink(mark)):
+            sheet.warn("mark.off_page", "The turned element leaves the page", self.element.source)
+            size = (self.page.left, self.page.top, self.page.width, self.page.height)
+            marks = [GroupMark(tuple(marks), size, source=self.element.source)]
+        sheet.marks += marks
+
+    def _cut(self, marks: list[Mark]) -> list[Mark]:
+        cut = [any(not self.box.holds(box) for box in ink(mark)) for mark in marks]
+        if not any(cut):
+            return marks
+        clip = (self.box.left, self.box.top, self.box.width, self.box.height)
+        for mark, leaves in zip(marks, cut, strict=True):
+            if leaves and is_symbol(mark):
+                self.element.fail("a barcode is cut by what hides its overflow", code="label.off_page")
+        if any(map(paints_white, marks)):
+            return [GroupMark(tuple(marks), clip, source=self.element.source)]
+        kept: list[Mark] = []
+        for mark, leaves in zip(marks, cut, strict=True):
+            if not leaves:
+                kept.append(mark)
+            elif any(self.box.meets(box) for box in ink(mark)):
+                kept.append(GroupMark((mark,), clip, source=self.element.source))
+        return kept
+
+
+def paints_white(mark: Mark) -> bool:
+    """True if it may whiten dots."""
+    if isinstance(mark, TextMark):
+        return mark.inverse
+    if isinstance(mark, RectMark):
+        return mark.erase
+    return isinstance(mark, GroupMark) and any(map(paints_white, mark.marks))
+
+
+def is_symbol(mark: Mark) -> bool:
+    """True for what a scanner reads."""
+    return isinstance(mark, BarMark | MatrixMark) or (isinstance(mark, ImageMark) and bool(mark.kind))
+
+
+class _Wanted(NamedTuple):
+    """A value that pieces are filled with."""
+
+    element: Element
+    value: Value
+    origin: int
+    raw: bool
+    at: int  #: where its only path is found; -1 if it is anything else
+    parts: tuple[
+        str | int, ...
+    ]  #: texts, and where paths are found; nothing if it is filled by the element itself
+
+
+class _Reader:
+    """Looks up what pieces are filled with: each path's beginning once, each value once, cleaned once."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._ways: dict[tuple[str | int, ...], int] = {(0,): 0, (1,): 1}
+        self._steps: list[tuple[int, str | int]] = []
+        self._wanted: list[_Wanted] = []
+        slots: dict[tuple[Value, int, bool], int] = {}
+        for piece in (part for whole in pieces for part in whole.parts):
+            if piece.value is None:
+                continue
+            key = (piece.value, piece.origin, piece.raw)
+            if key not in slots:
+                # Slot 0 is for pieces that are filled with nothing.
+                slots[key] = len(slots) + 1
+                shape = self._shape(piece.value, piece.origin)
+                self._wanted.append(_Wanted(piece.element, *key, *shape))
+            piece.slot = slots[key]
+
+    def _shape(self, value: Value, origin: int) -> tuple[int, tuple[str | int, ...]]:
+        parts: list[str | int] = []
+        for part in value:
+            if isinstance(part, DataPath):
+                parts.append(self._way((origin, *part.keys)))
+            elif isinstance(part, str):
+                parts.append(part)
+            else:
+                return -1, ()
+        if len(parts) == 1 and isinstance(parts[0], int):
+            return parts[0], ()
+        return -1, tuple(parts)
+
+    def _way(self, keys: tuple[str | int, ...]) -> int:
+        if keys not in self._ways:
+            parent = self._way(keys[:-1])
+            self._steps.append((parent, keys[-1]))
+            self._ways[keys] = len(self._steps) + 1
+        return self._ways[keys]
+
+    def read(self, datas: Datas) -> list[str]:
+        """The values of a label, by slot."""
+        found: list[Any] = [*datas]
+        add = found.append
+        for parent, key in self._steps:
+            node = found[parent]
+            if isinstance(node, dict):
+                add(node.get(key))
+            else:
+                add(DataPath((key,)).find(node))
+        values = [""]
+        clean = texts.clean
+        for element, value, origin, raw, at, parts in self._wanted:
+            if at >= 0:
+                text = found[at]
+            elif parts:
+                try:
+                    said = [part if isinstance(part, str) else found[part] for part in parts]
+                    text = "".join(["" if one is None else one for one in said])
+                except TypeError:
+                    text = 0  # a number among them
+            else:
+                text = 0
+            if type(text) is not str:
+                text = "" if text is None else element.fill(value, datas[origin] or {})
+            values.append(text if raw else clean(text))
+        return values
+
+
+class Plan:
+    """The pieces of one page, in drawing order. With ``keep``, it will be drawn for many labels."""
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        dpi: int,
+        pieces: Sequence[Piece],
+        *,
+        keep: bool,
+        front: Sequence[tuple[int, Mark]] = (),
+    ) -> None:
+        self.width = width
+        self.height = height
+        self.dpi = dpi
+        self.paper = Box(0, 0, width, height)
+        self.fixed: Fixed | None = None
+        self.told: dict[PageWarning, None] = {}
+        #: The fixed marks with a number (below 0) for the piece that each came from.
+        self._front: list[tuple[int, Mark]] = list(front)
+        self.pieces = _without_idle_erasers(pieces, [box for _, mark in front for box in ink(mark)])
+        self.is_settled = not any(isinstance(part, Later) for piece in self.pieces for part in piece.parts)
+        if keep:
+            self._hoist()
+        self._reader = _Reader(self.pieces)
+        self._steps = [(piece.draw, piece.slot) for piece in self.pieces]
+        self._watched: frozenset[int] | None = self._watch() if keep and self.is_settled else None
+
+    def draw(self, datas: Datas) -> Page:
+        """The page for the data of one label."""
+        if not self.is_settled:
+            pieces: list[Piece] = []
+            for piece in self.pieces:
+                pieces += piece.lay_out(datas) if isinstance(piece, Later) else (piece,)
+            inner = Plan(self.width, self.height, self.dpi, pieces, keep=False, front=self._front)
+            inner.fixed, inner.told = self.fixed, self.told
+            return inner.draw(datas)
+        marks = list(self.fixed.marks) if self.fixed else []
+        sheet = Sheet(marks, values := self._reader.read(datas))
+        watched = self._watched
+        if watched is not None and not watched:
+            for draw, slot in self._steps:
+                draw(sheet, values[slot])
+            if not sheet.loose:
+                if not sheet.warnings and not self.told:
+                    return Page(self.width, self.height, self.dpi, tuple(marks), (), self.fixed)
+                told = tuple(self.told | sheet.warnings)
+                return Page(self.width, self.height, self.dpi, tuple(marks), told, self.fixed)
+            sheet = Sheet(marks := list(self.fixed.marks) if self.fixed else [], values)
+        starts = [len(marks)]
+        for draw, slot in self._steps:
+            draw(sheet, values[slot])
+            starts.append(len(marks))
+        owned = [*self._front]
+        for number, (start, end) in enumerate(pairwise(starts)):
+            owned += [(number, mark) for mark in marks[start:end]]
+        if watched is not None and not sheet.loose:
+            owned = [one for one in owned if one[0] in watched]
+        warnings = self.told | sheet.warnings | look_for_clashes(owned, self.paper)
+        return Page(self.width, self.height, self.dpi, tuple(marks), tuple(warnings), self.fixed)
+
+    def _hoist(self) -> None:
+        """Take the marks that never change to the front, as far as nothing white is passed."""
+        rest: list[Piece] = []
+        for number, piece in enumerate(self.pieces, 1):
+            if not isinstance(piece, Still):
+                rest.append(piece)
+                continue
+            self.told.update(dict.fromkeys(piece.warnings))
+            for mark in piece.marks:
+                boxes, white = ink(mark), paints_white(mark)
+                if any((white or passed.white) and _meet(boxes, passed.reach) for passed in rest):
+                    rest.append(Still(piece.element, (mark,)))
+                else:
+                    self._front.append((-number, mark))
+        self.fixed = Fixed(tuple(mark for _, mark in self._front))
+        self.pieces = rest
+
+    def _watch(self) -> frozenset[int]:
+        """The pieces that may come to clash with something: only these are looked at for each label."""
+        self.told |= look_for_clashes(self._front, self.paper)
+        boxes: list[tuple[Box, tuple[int, bool, bool]]] = []
+        for number, mark in self._front:
+            symbol = is_symbol(mark)
+            zones = [quiet_zone(mark)] if symbol else ink(mark)  # type: ignore[arg-type]
+            boxes += [(box, (number, isinstance(mark, TextMark), symbol)) for box in zones]
+        for number, piece in enumerate(self.pieces):
+            boxes += [(box, (number, piece.is_text, piece.is_symbol)) for box in piece.reach]
+        clashing: set[int] = set()
+        for (one, text, symbol), (other, its_text, its_symbol) in meeting(boxes):
+            if one != other and max(one, other) >= 0 and ((text and its_text) or symbol or its_symbol):
+                clashing |= {one, other}
+        for number, piece in enumerate(self.pieces):
+            if piece.is_symbol and not all(self.paper.holds(box) for box in piece.reach):
+                clashing.add(number)
+        return frozenset(clashing)
+
+
+def _meet(some: Sequence[Box], others: Sequence[Box]) -> bool:
+    return any(one.meets(other) for one in some for other in others)
+
+
+def _without_idle_erasers(pieces: Sequence[Piece], front: Sequence[Box]) -> list[Piece]:
+    """Leave out white boxes under which nothing can lie: paper is white."""
+    kept: list[Piece] = []
+    for piece in pieces:
+        below = [front, *(under.reach for under in kept)] if piece.is_eraser else []
+        if not piece.is_eraser or any(_meet(piece.reach, boxes) for boxes in below):
+            kept.append(piece)
+    return kept
+
+
+def look_for_clashes(owned: Sequence[tuple[int, Mark]], paper: Box) -> dict[PageWarning, None]:
+    """Warnings where something is drawn in a symbol's quiet zone, or a text over another; marks of one piece don't clash."""
+    found: dict[PageWarning, None] = {}
+    boxes: list[tuple[Box, tuple[int, Mark, bool]]] = []
+    for number, mark in owned:
+        boxes += [(box, (number, mark, False)) for box in ink(mark)]
+        if isinstance(mark, BarMark | MatrixMark) or (isinstance(mark, ImageMark) and mark.kind):
+            around = quiet_zone(mark)
+            boxes.append((around, (number, mark, True)))
+            if not paper.holds(around):
+                found[_crowded(mark)] = None
+    symbols = any(zone for _, (_, _, zone) in boxes)
+    if not symbols:
+        boxes = [one for one in boxes if isinstance(one[1][1], TextMark)]
+    for (number, mark, zone), (its_number, other, its_zone) in meeting(boxes):
+        if zone and not its_zone and other is not mark:
+            found[_crowded(mark)] = None
+        elif its_zone and not zone and other is not mark:
+            found[_crowded(other)] = None
+        elif (
+            number != its_number
+            and isinstance(mark, TextMark)
+            and isinstance(other, TextMark)
+            and _written(mark).meets(_written(other))
+        ):
+            found[PageWarning("text.overlap", "The text lies over another", other.source)] = None
+    return found
+
+
+def _crowded(mark: Any) -> PageWarning:
+    return PageWarning("barcode.crowded", "Something stands in the quiet zone", mark.source)
+
+
+def _written(mark: TextMark) -> Box:
+    """The box of a text's characters: the line box without the air above and below."""
+    air = (mark.width if mark.rotation in {90, 270} else mark.height) // 10
+    across, down = (air, 0) if mark.rotation in {90, 270} else (0, air)
+    return Box(mark.x + across, mark.y + down, mark.x + mark.width - across, mark.y + mark.height - down)
