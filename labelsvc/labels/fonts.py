@@ -307,16 +307,35 @@ def subset_ttf(key: str, chars: Iterable[str]) -> bytes:
     The character map holds the true Unicode values (format 12 beyond the BMP); the vertical metrics are the original's.
     Characters that the face lacks are left out. The same characters give the same bytes.
     """
+    chosen = face(key)
+    wanted = _wanted(chosen, _NOT_NEEDED)
+    wanted.unicode_set.update(ord(char) for char in chars if chosen.has(char))
+    return _named(wanted.subset(_family(chosen.family).cutting), chosen)
+
+
+def cut_glyphs(key: str, gids: Iterable[int]) -> tuple[bytes, dict[int, int]]:
+    """A nameless TrueType font with just these glyphs at the face's weight, for a PDF, and the id of each glyph in it.
+
+    It has no character map: who embeds it says which glyph is meant. The same glyphs give the same bytes.
+    """
     import uharfbuzz
 
     chosen = face(key)
-    source = _family(chosen.family)
+    wanted = _wanted(chosen, (*_NOT_NEEDED, "OS/2", "cmap", "name", "post"))
+    wanted.glyph_set.update(gids)
+    plan = uharfbuzz.SubsetPlan(_family(chosen.family).cutting, wanted)
+    return bytes(plan.execute().blob.data), dict(plan.old_to_new_glyph_mapping)
+
+
+def _wanted(chosen: Face, without: Iterable[str]) -> Any:
+    """What to cut from a face: nothing yet, at its weight, without some tables."""
+    import uharfbuzz
+
     wanted = uharfbuzz.SubsetInput()
-    wanted.unicode_set.update(ord(char) for char in chars if chosen.has(char))
-    wanted.pin_axis_location(source.cutting, "wght", chosen.weight)
+    wanted.pin_axis_location(_family(chosen.family).cutting, "wght", chosen.weight)
     wanted.flags = uharfbuzz.SubsetFlags.NO_HINTING | uharfbuzz.SubsetFlags.NO_LAYOUT_CLOSURE
-    wanted.drop_table_tag_set.update(int.from_bytes(tag.encode(), "big") for tag in _NOT_NEEDED)
-    return _named(wanted.subset(source.cutting), chosen)
+    wanted.drop_table_tag_set.update(int.from_bytes(tag.encode(), "big") for tag in without)
+    return wanted
 
 
 #: Tables that neither a PDF nor a printer looks at.
