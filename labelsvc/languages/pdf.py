@@ -281,7 +281,7 @@ class _Content:
                 case TextMark():
                     self._text(mark)
                 case BarMark():
-                    self._boxes(raster.bar_boxes(mark))
+                    self._bars(mark)
                 case MatrixMark():
                     self._matrix(mark)
                 case ImageMark():
@@ -301,18 +301,41 @@ class _Content:
         if path:
             self.say(f"{path} f")
 
+    def _bars(self, mark: BarMark) -> None:
+        turned = mark.rotation in {90, 270}
+        at, bars = 0, []
+        for place, width in enumerate(mark.widths):
+            if not place % 2:
+                bars.append(f"{at} 0 {width} 1 re")
+            at += width
+        self._symbol(mark, mark.module, mark.width if turned else mark.height, bars)
+
     def _matrix(self, mark: MatrixMark) -> None:
-        if mark.rotation or mark.row_dots:
+        if mark.row_dots:
             self._boxes(raster.module_boxes(mark))
             return
-        # In modules, the numbers are short: half the bytes of dots.
-        path = " ".join(
+        dark = [
             f"{run.start()} {down} {run.end() - run.start()} 1 re"
             for down, row in enumerate(mark.rows)
             for run in _DARK.finditer(row)
-        )
-        if path:
-            self.say(f"q {mark.module} 0 0 {mark.module} {mark.x} {mark.y} cm {path} f Q")
+        ]
+        self._symbol(mark, mark.module, mark.module, dark)
+
+    def _symbol(self, mark: BarMark | MatrixMark, across: int, down: int, dark: list[str]) -> None:
+        """The dark boxes of an upright symbol as one path, in units of ``across`` × ``down`` dots, turned into the mark's box.
+
+        In modules the numbers are short: half the bytes of dots.
+        """
+        if not dark:
+            return
+        right, bottom = mark.x + mark.width, mark.y + mark.height
+        matrix = {
+            0: f"{across} 0 0 {down} {mark.x} {mark.y}",
+            90: f"0 {across} {-down} 0 {right} {mark.y}",
+            180: f"{-across} 0 0 {-down} {right} {bottom}",
+            270: f"0 {-across} {down} 0 {mark.x} {bottom}",
+        }[mark.rotation]
+        self.say(f"q {matrix} cm {' '.join(dark)} f Q")
 
     def _image(self, mark: ImageMark) -> None:
         if mark.width > 0 and mark.height > 0:

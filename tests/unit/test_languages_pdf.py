@@ -65,9 +65,11 @@ def test_bars_are_vectors_of_whole_modules():
     """Each bar is one filled rectangle, its width and place a whole number of modules; no picture is in the file."""
     mark = bars("YT0012345678901", x=41)
     document = pdf(page(mark, size=(800, 200)))
+    assert "3 0 0 80 41 40 cm" in content(document)
     found = [tuple(map(int, box)) for box in re.findall(r"(\d+) (\d+) (\d+) (\d+) re", content(document))]
-    assert [width for _, _, width, _ in found] == [width * 3 for width in mark.widths[::2]]
-    assert all((x - 41) % 3 == 0 and (y, height) == (40, 80) for x, y, _, height in found)
+    assert [width for _, _, width, _ in found] == list(mark.widths[::2])
+    assert [x for x, *_ in found] == [sum(mark.widths[:place]) for place in range(0, len(mark.widths), 2)]
+    assert all((y, height) == (0, 1) for _, y, _, height in found)
     assert b"/XObject" not in document
 
 
