@@ -297,9 +297,15 @@ class _Content:
 
     def _boxes(self, boxes: Iterable[raster.Box]) -> None:
         """Filled boxes as one path: neighbours in one path leave no seam between them."""
-        path = " ".join(f"{x} {y} {width} {height} re" for x, y, width, height in boxes)
+        path = [f"{x} {y} {width} {height} re" for x, y, width, height in boxes]
+        self._fill(path)
+
+    def _fill(self, path: list[str]) -> None:
+        """Fill a path. A lone box is said twice: PDFium rounds a path of one box outwards, to a dot more, and no other."""
+        if len(path) == 1:
+            path = path * 2
         if path:
-            self.say(f"{path} f")
+            self.say(f"{' '.join(path)} f")
 
     def _bars(self, mark: BarMark) -> None:
         turned = mark.rotation in {90, 270}
@@ -335,7 +341,9 @@ class _Content:
             180: f"{-across} 0 0 {-down} {right} {bottom}",
             270: f"0 {-across} {down} 0 {mark.x} {bottom}",
         }[mark.rotation]
-        self.say(f"q {matrix} cm {' '.join(dark)} f Q")
+        self.say(f"q {matrix} cm")
+        self._fill(dark)
+        self.say("Q")
 
     def _image(self, mark: ImageMark) -> None:
         if mark.width > 0 and mark.height > 0:
@@ -361,9 +369,11 @@ class _Content:
         outer = _rounded(mark.x, mark.y, mark.width, mark.height, mark.radius)
         thick = mark.thickness
         if mark.erase:
-            self.say(f"1 g {outer} f 0 g")
-        if mark.fill or (thick and 2 * thick >= min(mark.width, mark.height)):
-            self.say(f"{outer} f")
+            self.say("1 g")
+            self._fill([outer])
+            self.say("0 g")
+        if (mark.fill and not mark.erase) or (thick and 2 * thick >= min(mark.width, mark.height)):
+            self._fill([outer])
         elif thick:
             inner = _rounded(
                 mark.x + thick,
@@ -491,9 +501,8 @@ class _Content:
         x, y, width, height = box
         x1, y1 = raster.turned_point(mark, x, y)
         x2, y2 = raster.turned_point(mark, x + width, y + height)
-        self.say(
-            f"{_number(min(x1, x2))} {_number(min(y1, y2))} {_number(abs(x2 - x1))} {_number(abs(y2 - y1))} re f"
-        )
+        left, top, wide, high = min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
+        self._fill([f"{_number(left)} {_number(top)} {_number(wide)} {_number(high)} re"])
 
 
 #: The code of an unseen character that no reader gives out: it has no Unicode value, and PDFium, which then takes the code for

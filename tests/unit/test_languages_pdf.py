@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import io
+import itertools
+import random
 import re
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pypdf
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 from support.pages import bars, page, qr, text
 from support.readers import decode, pdf_size, pdf_text, pdf_to_image
 
 from labelsvc import languages
 from labelsvc.errors import Invalid
-from labelsvc.labels import DOTS_PER_MM, LineMark, RectMark
+from labelsvc.labels import (
+    DOTS_PER_MM,
+    EllipseMark,
+    Fixed,
+    Glyph,
+    GroupMark,
+    ImageMark,
+    LineMark,
+    MatrixMark,
+    Page,
+    RectMark,
+    Run,
+    TextMark,
+    fonts,
+)
 from labelsvc.languages import Target, encode, raster
 
 RARE = "𠮷㛃䶮𬭎"
@@ -116,6 +134,57 @@ def test_text_is_extracted_exactly(words):
     assert pdf_text(pdf(page(text(words, x=10, size=20), size=(900, 100)))).strip("\n") == words
 
 
+@pytest.mark.parametrize(
+    "changes", [{"letter_spacing": 30}, {"rotation": 90}, {"rotation": 270}, {"italic": True}]
+)
+def test_text_is_extracted_exactly_however_it_is_set(changes):
+    """Spacing makes no words, and neither turning nor leaning changes the text."""
+    italic = changes.pop("italic", False)
+    mark = text("浙江省杭州 R2-B", x=20, y=20, **changes)._replace(italic=italic)
+    assert both_texts(page(mark, size=(900, 900))) == ["浙江省杭州 R2-B"] * 2
+
+
+def test_a_hyphen_at_a_lines_end_stays_one():
+    """A line that ends with a hyphen isn't joined with the next, as PDFium does with words that were divided."""
+    lines = ["五常大道ABC-", "DEF大厦 12-", "34号-", "A座"]
+    label = page(*(text(line, x=10, y=10 + 30 * place) for place, line in enumerate(lines)))
+    assert both_texts(label) == ["\n".join(lines)] * 2
+
+
+def test_a_missing_character_is_in_the_text_too():
+    """A character that no font has is drawn as a box, and what is copied from the PDF is the character."""
+    label = page(text("王\U000f0000先生"))
+    assert both_texts(label) == ["王\U000f0000先生"] * 2
+    assert "3 Tr" in content(pdf(label))
+
+
+def shaped(words: str, x: int = 40, y: int = 40, size: int = 24) -> TextMark:
+    """A text as if shaping had made one glyph of it, or as many as it pleases: three."""
+    face = fonts.face("sans-400")
+    glyphs = tuple(
+        Glyph(face.gid(char), place * size * 0.8, place * 2.0) for place, char in enumerate("中國永")
+    )
+    return TextMark(x, y, 4 * size, size, size, 21, words, (Run("sans-400", words, 0, glyphs),))
+
+
+@pytest.mark.parametrize("words", ["བཀྲ་ཤིས", "ئابدۇللا", "مۇھەممەت ئابدۇللا", "👨‍👩‍👧", "é"])
+def test_shaped_text_is_extracted_exactly(words):
+    """What shaping made glyphs of (Tibetan, Uyghur, joined emoji) is copied as the text it was, also from right to left."""
+    assert both_texts(page(shaped(words))) == [words] * 2
+    # The text itself isn't seen: what is drawn are the glyphs, which here are other ones.
+    drawn = pdf_to_image(pdf(page(shaped(words))))
+    assert ink_box(drawn) == ink_box(pdf_to_image(pdf(page(shaped("x")))))
+
+
+def both_texts(label: Page) -> list[str]:
+    """The text as PDFium and as pypdf extract it."""
+    document = pdf(label)
+    return [
+        pdf_text(document).strip("\n"),
+        pypdf.PdfReader(io.BytesIO(document), strict=True).pages[0].extract_text().strip("\n"),
+    ]
+
+
 def test_text_is_exact_for_a_second_reader():
     """pypdf, which drops what reportlab's own map says of characters beyond the BMP, reads the same text."""
     document = pdf(page(text(f"收件人 王{RARE}", size=24)))
@@ -153,6 +222,86 @@ def test_the_pdf_is_the_picture(rotation):
     off = ImageChops.difference(ours, theirs).point(lambda level: 255 if level > 160 else 0)
     assert off.histogram()[255] < 0.004 * off.width * off.height
     assert ink_box(theirs) == pytest.approx(ink_box(ours), abs=1)
+
+
+@pytest.mark.parametrize("dpi", [203, 300, 600])
+def test_bars_modules_lines_and_pictures_are_exact(dpi):
+    """At the printer's resolution PDFium blackens exactly the dots of our own picture, and no more: all edges are whole dots."""
+    chance = random.Random(dpi)
+    size = round(100 * DOTS_PER_MM[dpi]), round(180 * DOTS_PER_MM[dpi])
+    picture = ImageMark(
+        377, 903, 101, 83, Image.frombytes("1", (101, 83), chance.randbytes(13 * 83)).tobytes()
+    )
+    label = page(
+        *(bars("A1", x=31 + 57 * turn, y=500 + turn, module=2, rotation=turn * 90) for turn in range(4)),
+        *(qr("A1", x=29 + 150 * turn, y=703 + turn, module=5, rotation=turn * 90) for turn in range(4)),
+        MatrixMark(500, 500, 30, 12, 3, 0, "gs1stacked", "1", ("1011010110", "0100101101"), row_dots=(5, 7)),
+        picture,
+        picture._replace(x=7, y=1100),
+        RectMark(3, 3, size[0] - 9, size[1] - 9, 3),
+        RectMark(200, 40, 333, 99, 0, fill=True),
+        RectMark(211, 51, 300, 50, 4, erase=True),
+        LineMark(0, 170, size[0], 170, 2),
+        LineMark(11, 50, 11, size[1], 3, dash=(7, 3)),
+        size=size,
+        dpi=dpi,
+    )
+    drawn = pdf_to_image(pdf(label), DOTS_PER_MM[dpi] * 25.4)
+    assert drawn.size == size
+    off = ImageChops.difference(raster.image(label).convert("L"), drawn)
+    assert off.getextrema()[1] <= 2
+
+
+def test_equal_pictures_are_in_the_file_once():
+    """A shop's sign on every label is one object of the document."""
+    picture = ImageMark(5, 5, 64, 64, random.Random(1).randbytes(512))
+    other = picture._replace(bits=random.Random(2).randbytes(512))
+    out = io.BytesIO()
+    languages.write([page(picture), page(other, picture), page(picture)], Target("pdf"), out)
+    assert out.getvalue().count(b"/ImageMask true") == 2
+
+
+@pytest.mark.parametrize("angle", [0, 3, -20, 90])
+def test_the_pdf_of_shapes_and_groups_is_the_picture(angle):
+    """Ellipses, rounded and erasing boxes, italics, shaped runs, and groups that are cut and slant, come out as in our own picture."""
+    group = GroupMark(
+        (
+            RectMark(300, 60, 260, 120, 4, radius=20),
+            text("浙江省杭州市", x=320, y=80, size=36),
+            bars("A1", x=330, y=130, height=40),
+            text("切掉", x=540, y=80, size=40),
+        ),
+        (290, 50, 275, 140),
+        angle,
+        430,
+        120,
+    )
+    label = page(
+        group,
+        EllipseMark(20, 20, 200, 90, 5),
+        EllipseMark(30, 130, 60, 60, 0, fill=True),
+        RectMark(100, 200, 160, 90, 0, fill=True),
+        RectMark(120, 210, 100, 60, 3, radius=12, erase=True),
+        text("斜体 Ag", x=20, y=320, size=40)._replace(italic=True),
+        text("斜", x=220, y=300, size=60, rotation=90)._replace(italic=True),
+        shaped("ئا", x=300, y=320, size=40),
+        size=(640, 400),
+    )
+    same_picture(label)
+    if angle == 3:
+        assert [found for _, found in decode(pdf_to_image(pdf(page(group)), 406.4))] == ["A1"]
+
+
+def same_picture(label: Page) -> None:
+    """PDFium's picture is ours but for soft edges: grown by a dot, each covers the other."""
+    ours = raster.image(label).convert("L")
+    theirs = pdf_to_image(pdf(label), DOTS_PER_MM[label.dpi] * 25.4)
+    assert theirs.size == ours.size
+    black = [picture.point(lambda level: 255 if level < 100 else 0) for picture in (ours, theirs)]
+    for one, other in (black, black[::-1]):
+        grown = other.filter(ImageFilter.MaxFilter(3))
+        alone = ImageChops.subtract(one, grown).histogram()[255]
+        assert alone <= 0.002 * one.histogram()[255], f"{alone} dots are in one picture only"
 
 
 def ink_box(picture: Image.Image) -> tuple[int, int, int, int]:
@@ -229,3 +378,53 @@ def test_a_printers_labels_follow_each_other():
         with pytest.raises(Invalid) as refused:
             languages.write(several, Target(language), io.BytesIO())
         assert refused.value.code == code
+
+
+def test_what_labels_have_in_common_is_in_the_document_once():
+    """The fixed part of a template is one form that each page shows, and each face one font that holds all pages' characters."""
+    fixed = Fixed((text("收件人", y=5), RectMark(3, 3, 500, 300, 3), bars("A1", y=200)))
+    own = [text(f"张{chr(0x4E00 + number)}", y=60) for number in range(50)]
+    labels = [Page(608, 400, 203, (*fixed.marks, mark), fixed=fixed) for mark in own]
+    out = io.BytesIO()
+    assert languages.write(iter(labels), Target("pdf"), out) == 50
+    document = out.getvalue()
+    assert document.count(b"/Subtype /Form") == 1 and document.count(b"/FontFile2") == 1
+    reader = pypdf.PdfReader(io.BytesIO(document), strict=True)
+    for number in (0, 49):
+        assert reader.pages[number].extract_text().split() == ["收件人", own[number].text]
+        assert pdf_text(pdf(labels[number])).split() == ["收件人", own[number].text]
+    # A page is the same with its form and without.
+    flat = Page(608, 400, 203, labels[7].marks)
+    one, other = (pdf_to_image(pdf(label)) for label in (labels[7], flat))
+    assert ImageChops.difference(one, other).getextrema() == (0, 0)
+    assert len(document) / 50 < 1500
+
+
+def test_a_page_is_written_before_the_next_is_asked_for():
+    """No page waits for the others: each is in the stream by the time the next is made."""
+    out = io.BytesIO()
+    sizes = []
+
+    def labels():
+        for number in range(5):
+            sizes.append(out.tell())
+            yield page(text(f"第{number}张"), bars(f"A{number}", y=200))
+
+    languages.write(labels(), Target("pdf"), out)
+    assert all(later - earlier > 300 for earlier, later in itertools.pairwise(sizes))
+
+
+def test_qpdf_finds_nothing_wrong(tmp_path):
+    """A second program that reads the file's structure to the letter has no complaint."""
+    if shutil.which("qpdf") is None:
+        pytest.skip("qpdf is not installed")
+    out = io.BytesIO()
+    fixed = Fixed((text("收件人", y=5),))
+    marks = (text("王\U000f0000"), shaped("ئا", y=90), ImageMark(5, 5, 16, 16, bytes(32)))
+    languages.write(
+        [Page(608, 400, 203, (*fixed.marks, *marks), fixed=fixed), page(bars("A1"))], Target("pdf"), out, "标"
+    )
+    file = tmp_path / "label.pdf"
+    file.write_bytes(out.getvalue())
+    done = subprocess.run(["qpdf", "--check", str(file)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
