@@ -94,7 +94,7 @@ def _zint_bars(
 ) -> Bars:
     """``data`` as zint wants them, ``shown`` as they were given."""
     (row,) = draw(symbology, data, title=known.title, **options)
-    widths = [len(run) for run in _RUNS.findall(row)]
+    widths = [len(run) for run in _RUNS.findall(row.rstrip("0"))]
     if known.ratio and max(widths) < known.ratio:
         widths = [known.ratio if width > 1 else 1 for width in widths]
     return Bars(known.name, shown or data, tuple(widths), sum(widths), (), readable)
@@ -180,8 +180,10 @@ def _upce(known: Kind, data: str) -> Bars:
             raise Invalid(
                 "A UPC-E takes 6, 7, 8, 11 or 12 digits, 7 and 8 from 0 or 1 on", code="barcode.data"
             )
-        whole = _checked(known, _expanded(short[:7]) + short[7:], 11)
-        short = short[:7] + whole[-1]
+        proper = _shortened(_checked(known, _expanded(short[:7]) + short[7:], 11))
+        if proper is None or proper[:7] != short[:7]:
+            raise Invalid("The digits aren't how UPC-E shortens a number", code="barcode.data")
+        short = proper
     return _zint_bars(known, "UPCE", short[:7], short, data)
 
 
