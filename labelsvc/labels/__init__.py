@@ -5,7 +5,6 @@ a table may split over pages; ``fonts`` and ``symbols`` are for the printer lang
 """
 
 from labelsvc.labels import fonts, symbols
-from labelsvc.labels.images import Pictures
 from labelsvc.labels.layout import compose, compose_all
 from labelsvc.labels.page import (
     DOTS_PER_MM,
@@ -26,6 +25,7 @@ from labelsvc.labels.page import (
     Run,
     TextMark,
 )
+from labelsvc.labels.plan import Pictures
 from labelsvc.labels.template import Context, StandardTemplates, Template, parse
 
 __all__ = [

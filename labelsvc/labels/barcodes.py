@@ -28,6 +28,7 @@ from labelsvc.labels.turning import quarter_turned
 #: Between the bars and the line that people read.
 READABLE_GAP_MM = 0.4
 READABLE_PT = 8.0
+NARROW = "The modules are narrower than scanners are sure to read"
 
 
 class BarcodePiece(Piece):
@@ -45,7 +46,7 @@ class BarcodePiece(Piece):
         paper: Box,
         value: Value,
         kind: str,
-        options: Mapping[str, str],
+        options: Mapping[str, Any],
         *,
         stretch: bool = True,
     ) -> None:
@@ -116,7 +117,7 @@ class BarcodePiece(Piece):
         try:
             symbol = symbols.encode(self.kind.name, value, **self.options)
         except Invalid as error:
-            raise unfit(self.element, error.detail, error.code) from error
+            raise unfit(self.element, error.detail, error.code, **error.facts) from error
         if isinstance(symbol, symbols.Bars):
             self._bars(sheet, symbol)
         elif isinstance(symbol, symbols.Matrix):
@@ -155,10 +156,19 @@ class BarcodePiece(Piece):
             self._too_small(max(across - self.width, down - self.height))
         sheet.loose = True  # the quiet zones lie outside the box
         if room < self.smallest:
-            sheet.warn(
-                "barcode.narrow", "The modules are narrower than scanners are sure to read", self.source
-            )
+            sheet.warn("barcode.narrow", NARROW, self.source)
         return room
+
+    def _fixed(self, sheet: Sheet, module: int, across: int, down: int) -> int:
+        """The module that a standard fixes; in a foreign template one that fits."""
+        over = max(across * module - self.width, down * module - self.height)
+        if over <= 0:
+            return module
+        smaller = min(self.width // across, self.height // down)
+        if self.required or smaller < 1:
+            self._too_small(over)
+        sheet.warn("barcode.narrow", NARROW, self.source)
+        return smaller
 
     def _bars(self, sheet: Sheet, symbol: symbols.Bars) -> None:
         module = self._module(sheet, symbol.modules)
@@ -202,9 +212,7 @@ class BarcodePiece(Piece):
         row_dots: tuple[int, ...] = ()
         if self.kind.fixed_mm:
             module = max(1, round(self.kind.fixed_mm * self.grid.scale))
-            over = max(symbol.columns * module - self.width, symbol.height * module - self.height)
-            if over > 0:
-                self._too_small(over)
+            module = self._fixed(sheet, module, symbol.columns, symbol.height)
         else:
             module = self._module(sheet, symbol.columns, symbol.height)
         if symbol.row_shares:
@@ -224,10 +232,15 @@ class BarcodePiece(Piece):
         )  # fmt: skip
 
     def _picture(self, sheet: Sheet, symbol: symbols.Picture) -> None:
-        """MaxiCode, which has one size."""
-        width, height, bits = symbol.bits(self.grid.scale)
-        if width > self.width or height > self.height:
-            self._too_small(max(width - self.width, height - self.height))
+        """MaxiCode, which has one size; in a foreign template as large as fits."""
+        scale = self.grid.scale
+        room = min(self.width / scale / symbol.width_mm, self.height / scale / symbol.height_mm, 1.0)
+        if room < 1:
+            if self.required or room <= 0:
+                width, height, _ = symbol.bits(scale)
+                self._too_small(max(width - self.width, height - self.height))
+            sheet.warn("barcode.narrow", NARROW, self.source)
+        width, height, bits = symbol.bits(scale * room)
         x = self.box.left + (self.width - width) // 2
         y = self.box.top + (self.height - height) // 2
         quiet = round(self.quiet * self.kind.fixed_mm * self.grid.scale)

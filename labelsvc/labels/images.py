@@ -10,7 +10,6 @@ import base64
 import binascii
 import io
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,6 @@ from labelsvc.labels.template import Element, Value
 
 if TYPE_CHECKING:
     from PIL import Image
-
-#: Gets the bytes behind an address that isn't a data URL; raises an error of labelsvc's where it may not or can't.
-Pictures = Callable[[str], bytes]
 
 #: The most a picture inside a template may unfold to.
 MAX_IMAGE_PIXELS = 4_000_000
@@ -49,7 +45,6 @@ class ImagePiece(Piece):
         box: Box,
         paper: Box,
         value: Value,
-        pictures: Pictures | None,
         *,
         may_fail: bool,
         alpha: float,
@@ -58,10 +53,11 @@ class ImagePiece(Piece):
         self.value = value
         self.box = box
         self.paper = paper
-        self.pictures = pictures
         self.may_fail = may_fail
         self.alpha = alpha
         self.reach = (box,)
+        # What stands elsewhere may change, and is for the caller to get.
+        self.is_elsewhere = not "".join(map(str, value)).lstrip().startswith("data:")
 
     def draw(self, sheet: Sheet, value: str) -> None:
         """The picture stretched to its box; what leaves the page is cut off."""
@@ -71,14 +67,14 @@ class ImagePiece(Piece):
             element.fail("the image has no size or leaves the page", code="label.off_page")
         source = value.strip()
         match = _DATA_URL.fullmatch(source)
-        if not match and (self.pictures is None or not source or source.startswith("data:")):
+        if not match and (sheet.pictures is None or not source or source.startswith("data:")):
             element.fail("src must be a PNG, JPEG, GIF or BMP as a data URL", code="image.source")
         try:
             if match:
                 content = base64.b64decode(match[1], validate=False)
             else:
-                assert self.pictures
-                content = self.pictures(source)
+                assert sheet.pictures
+                content = sheet.pictures(source)
             bits = one_bit(content, box.width, box.height, self.alpha)
         except (ValueError, LabelsvcError) as error:
             if self.may_fail:

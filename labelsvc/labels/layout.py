@@ -23,9 +23,9 @@ from labelsvc.errors import Invalid, TemplateError
 from labelsvc.labels import text as texts
 from labelsvc.labels.barcodes import BarcodePiece
 from labelsvc.labels.boxes import EVERYWHERE, Area, Box, Grid
-from labelsvc.labels.images import ImagePiece, Pictures
+from labelsvc.labels.images import ImagePiece
 from labelsvc.labels.page import DOTS_PER_MM, Mark, Page, PageWarning
-from labelsvc.labels.plan import Bundle, Datas, Later, Piece, Plan, Sheet, Still
+from labelsvc.labels.plan import Bundle, Datas, Later, Pictures, Piece, Plan, Sheet, Still
 from labelsvc.labels.shapes import Pencil
 from labelsvc.labels.table import Table
 from labelsvc.labels.template import Context, Element, Style, Template, Value
@@ -40,6 +40,13 @@ MAX_PAGES = 200
 _KEPT_PLANS = 64
 _SHAPE_PT = (1.0, 1.0, 1.0, 1.0)
 _GEOMETRY = ("left", "top", "width", "height")
+#: CNPL's attributes of barcodes, and what the encoders call them.
+_BARCODE_OPTIONS = (
+    ("errorCorrection", "level"),
+    ("mode", "mode"),
+    ("primary", "primary"),
+    ("symbolSize", "size"),
+)
 _SAID = {"value", "src", "format", *_GEOMETRY}
 
 _plans: OrderedDict[tuple[Element, int, Element | None], Plan] = OrderedDict()
@@ -90,29 +97,37 @@ def compose_all(
     bound = template.bind(data, context)
     area_bound = area.bind(data if area_data is None else area_data, bound.context) if area else None
     datas = (bound, area_bound)
-    area_root = area_bound.root if area_bound else None
+    area_root = None if area_bound is None else area_bound.root
     # A template with statements has another tree for each label, and one that splits another number of pages.
-    keeps = bound.root is template.root and not _splits(template.root) and pictures is None
-    keeps = keeps and (not area or area_root is area.root)
-    if not keeps:
-        paper = _Paper(template, dpi, area_root, pictures)
-        return tuple(plan.draw(datas) for plan in paper.plans(datas))
+    keeps = bound.root is template.root and not _splits(bound.root)
+    if not keeps or (area and area_root is not area.root):
+        return tuple(plan.draw(datas, pictures) for plan in lay_out(template, dpi, area_root, datas))
     key = (bound.root, dpi, area_root)
     with _keeping:
         plan = _plans.get(key)
         if plan:
             _plans.move_to_end(key)
     if not plan:
-        (plan,) = _Paper(template, dpi, area_root, None).plans(None)
+        (plan,) = lay_out(template, dpi, area_root)
         with _keeping:
             _plans[key] = plan
             while len(_plans) > _KEPT_PLANS:
                 _plans.popitem(last=False)
-    return (plan.draw(datas),)
+    return (plan.draw(datas, pictures),)
+
+
+def lay_out(
+    template: Template, dpi: int, area: Element | None = None, datas: Datas | None = None
+) -> list[Plan]:
+    """The plan of each page: of what is known without data, or with ``datas`` of all, for these only."""
+    composer = Composer(_Paper(template, dpi, area), datas)
+    composer.label(datas[0].root if datas else template.root)
+    right, bottom = composer.paper.right, composer.paper.bottom
+    return [Plan(right, bottom, dpi, pieces, keep=datas is None) for pieces in composer.pages]
 
 
 def _splits(root: Element) -> bool:
-    return root.tag == "page" and root.flag("splitable", {}, default=False) and any(map(flows, root.walk()))
+    return root.tag == "page" and root.flag("splitable", {}, default=False) and any(map(flows, root.children))
 
 
 def flows(element: Element) -> bool:
@@ -125,22 +140,12 @@ def flows(element: Element) -> bool:
 class _Paper:
     """What all elements of one label share."""
 
-    def __init__(self, template: Template, dpi: int, area: Element | None, pictures: Pictures | None) -> None:
+    def __init__(self, template: Template, dpi: int, area: Element | None) -> None:
         self.template = template
         self.grid = Grid(dpi)
         self.page = self.grid.box(Area(0, 0, template.width_mm, template.height_mm))
         self.area = area
-        self.pictures = pictures
         self.places = {AREA} if AREA in template.areas else set(template.areas[:1])
-
-    def plans(self, datas: Datas | None) -> list[Plan]:
-        """A plan a page: of what is known without data, or with ``datas`` of all."""
-        composer = Composer(self, datas)
-        composer.label(datas[0].root if datas else self.template.root)
-        return [
-            Plan(self.page.right, self.page.bottom, self.grid.dpi, pieces, keep=datas is None)
-            for pieces in composer.pages
-        ]
 
 
 class Composer:
@@ -163,7 +168,8 @@ class Composer:
     @property
     def data(self) -> Mapping[str, Any]:
         """What the elements at hand are filled from; nothing where the plan is made."""
-        return (self.datas and self.datas[self.origin]) or {}
+        found = self.datas[self.origin] if self.datas else None
+        return {} if found is None else found
 
     def emit(self, piece: Piece) -> None:
         """Put a piece on the page."""
@@ -410,10 +416,12 @@ class Composer:
             return
         place = place.inset(style.margin_mm)
         native = element.tag in {"text", "barcode", "pageIndex"} and style.quarter is not None
+        splits, self.splits = self.splits, self.splits and flows(element)
         if style.rotation and not native:
             self._turned(element, style, place)
         else:
             self._upright(element, style, place)
+        self.splits = splits
 
     def _turned(self, element: Element, style: Style, place: Area) -> None:
         if element.tag == "barcode" and element.wants("required"):
@@ -461,7 +469,6 @@ class Composer:
                     inside,
                     self.paper,
                     source,
-                    self.shared.pictures,
                     may_fail=may_fail,
                     alpha=style.alpha,
                 )
@@ -473,10 +480,10 @@ class Composer:
 
     def _filled(self, piece: Piece) -> Piece:
         """The piece, or its marks if they are the same on every label."""
-        if self.datas is not None or not all(isinstance(part, str) for part in piece.value or ()):
+        if piece.is_elsewhere or not all(isinstance(part, str) for part in piece.value or ()):
             return piece
         value = "".join(map(str, piece.value or ()))
-        sheet = Sheet([], [])
+        sheet = Sheet([], [], None)
         piece.draw(sheet, value if piece.raw else texts.clean(value))
         return Still(piece.element, sheet.marks, tuple(sheet.warnings))
 
@@ -494,8 +501,7 @@ class Composer:
         return tuple(marks)
 
     def _layout(self, element: Element, style: Style, place: Area) -> None:
-        splitting = self.splits and flows(element)
-        if not splitting:
+        if not self.splits:
             self._ground(element, style, place)
         inner = place.inset(style.padding_mm)
         vertical = self._is_vertical(element, style)
@@ -506,7 +512,7 @@ class Composer:
             else:
                 one.children(element, element.children, style, inner, vertical=vertical)
 
-        if style.hidden_overflow and not splitting:
+        if style.hidden_overflow and not self.splits:
             self.bundled(element, draw, self.grid.box(place), clip=True)
         else:
             draw(self)
@@ -526,21 +532,17 @@ class Composer:
         return form.replace("totalPageNumber", str(len(self.pages)))
 
     def _barcode(self, element: Element, style: Style, box: Box) -> None:
-        word = {
-            name: element.word(name, self.data)
-            for name in ("errorCorrection", "mode", "primary", "symbolSize")
+        kind = element.word("type", self.data)
+        options: dict[str, Any] = {
+            option: said for name, option in _BARCODE_OPTIONS if (said := element.word(name, self.data))
         }
-        options = {
-            "level": word["errorCorrection"],
-            "mode": word["mode"],
-            "primary": word["primary"],
-            "size": word["symbolSize"],
-        }
+        if kind == "pdf417" and box.height > 0:
+            options["aspect"] = round(box.width / box.height, 3)
+        stretch = element.word("ratioMode", self.data) != "keepRatio"
+        content = element.content
         piece = BarcodePiece(
-            element, style, box, self.grid, self.paper, element.content, element.word("type", self.data),
-            {name: text for name, text in options.items() if text},
-            stretch=element.word("ratioMode", self.data) != "keepRatio",
-        )  # fmt: skip
+            element, style, box, self.grid, self.paper, content, kind, options, stretch=stretch
+        )
         self.emit(self._filled(piece))
 
     def _line(self, element: Element, style: Style, place: Area) -> None:

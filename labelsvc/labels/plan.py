@@ -32,16 +32,19 @@ from labelsvc.labels.turning import as_quarter, quarter_turned
 
 #: The data of a label: the template's, and the custom area's if it has one.
 Datas = tuple[LabelData, LabelData | None]
+#: Gets the bytes behind an address that isn't a data URL; raises an error of labelsvc's where it may not or can't.
+Pictures = Callable[[str], bytes]
 
 
 class Sheet:
     """The paper while one label is drawn: its marks, its warnings, and the values that pieces are filled with."""
 
-    __slots__ = ("loose", "marks", "values", "warnings")
+    __slots__ = ("loose", "marks", "pictures", "values", "warnings")
 
-    def __init__(self, marks: list[Mark], values: Sequence[str]) -> None:
+    def __init__(self, marks: list[Mark], values: Sequence[str], pictures: Pictures | None) -> None:
         self.marks = marks
         self.values = values
+        self.pictures = pictures
         self.warnings: dict[PageWarning, None] = {}
         self.loose = False  #: something may lie outside the reach of its piece
 
@@ -62,6 +65,7 @@ class Piece:
     is_text: bool = False
     is_symbol: bool = False
     is_eraser: bool = False
+    is_elsewhere: bool = False  #: its content isn't in the template, nor in the data
     element: Element
     value: Value | None = None
     raw: bool = False  #: the value is wanted as it is in the data, not cleaned for printing
@@ -140,7 +144,7 @@ class Bundle(Piece):
 
     def draw(self, sheet: Sheet, value: str) -> None:
         """The marks, in groups where they must be."""
-        inner = Sheet([], sheet.values)
+        inner = Sheet([], sheet.values, sheet.pictures)
         for piece in self.pieces:
             piece.draw(inner, sheet.values[piece.slot])
         sheet.warnings.update(inner.warnings)
@@ -149,7 +153,7 @@ class Bundle(Piece):
             marks = self._cut(marks)
         if (quarter := as_quarter(self.angle)) is not None:
             marks = [quarter_turned(mark, quarter, self.box) for mark in marks]
-        elif marks:
+        elif self.angle and marks:
             x, y = (self.box.left + self.box.right) / 2, (self.box.top + self.box.bottom) / 2
             marks = [GroupMark(tuple(marks), None, self.angle, x, y, self.element.source)]
         if self.angle and any(not self.page.holds(box) for mark in marks for box in ink(mark)):
@@ -267,7 +271,7 @@ class _Reader:
             else:
                 text = 0
             if type(text) is not str:
-                text = "" if text is None else element.fill(value, datas[origin] or {})
+                text = "" if text is None else element.fill(value, found[origin])
             values.append(text if raw else clean(text))
         return values
 
@@ -301,7 +305,7 @@ class Plan:
         self._steps = [(piece.draw, piece.slot) for piece in self.pieces]
         self._watched: frozenset[int] | None = self._watch() if keep and self.is_settled else None
 
-    def draw(self, datas: Datas) -> Page:
+    def draw(self, datas: Datas, pictures: Pictures | None = None) -> Page:
         """The page for the data of one label."""
         if not self.is_settled:
             pieces: list[Piece] = []
@@ -309,9 +313,9 @@ class Plan:
                 pieces += piece.lay_out(datas) if isinstance(piece, Later) else (piece,)
             inner = Plan(self.width, self.height, self.dpi, pieces, keep=False, front=self._front)
             inner.fixed, inner.told = self.fixed, self.told
-            return inner.draw(datas)
+            return inner.draw(datas, pictures)
         marks = list(self.fixed.marks) if self.fixed else []
-        sheet = Sheet(marks, values := self._reader.read(datas))
+        sheet = Sheet(marks, values := self._reader.read(datas), pictures)
         watched = self._watched
         if watched is not None and not watched:
             for draw, slot in self._steps:
@@ -321,7 +325,7 @@ class Plan:
                     return Page(self.width, self.height, self.dpi, tuple(marks), (), self.fixed)
                 told = tuple(self.told | sheet.warnings)
                 return Page(self.width, self.height, self.dpi, tuple(marks), told, self.fixed)
-            sheet = Sheet(marks := list(self.fixed.marks) if self.fixed else [], values)
+            sheet = Sheet(marks := list(self.fixed.marks) if self.fixed else [], values, pictures)
         starts = [len(marks)]
         for draw, slot in self._steps:
             draw(sheet, values[slot])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labelsvc.labels import text as texts
-from labelsvc.labels.boxes import Area, Box
+from labelsvc.labels.boxes import Area, Box, Sides
 from labelsvc.labels.page import Mark
 from labelsvc.labels.template import MM_PER_PT, Element, Stroke, Style
 from labelsvc.labels.textbox import setter_for
@@ -49,10 +49,11 @@ class _Grid:
 
 @dataclass(frozen=True)
 class _Rule:
-    """How a line between cells is drawn."""
+    """How a line between cells is drawn; ``ends`` is the thickness of those that it meets, so that corners are filled."""
 
     thick: int
     stroke: Stroke
+    ends: int
 
 
 class Table:
@@ -145,10 +146,11 @@ class Table:
     def _content_height(self, cell: _Cell) -> float:
         """What the cell's content needs, with its padding and the lines about it."""
         top, right, bottom, left = cell.style.padding_mm
-        across, down = self._rule_mm(cell)
-        width = max(0.0, sum(self.widths[cell.column : cell.column + cell.columns]) - left - right - down)
-        needed = max((self._needed(child, cell.style, width) for child in cell.element.children), default=0.0)
-        return needed + top + bottom + across if needed else 0.0
+        above, beside, below, _ = self._rules_mm(cell)
+        width = sum(self.widths[cell.column : cell.column + cell.columns]) - left - right - 2 * beside
+        room = max(0.0, width)
+        needed = max((self._needed(child, cell.style, room) for child in cell.element.children), default=0.0)
+        return needed + top + bottom + above + below if needed else 0.0
 
     def _needed(self, element: Element, above: Style, width: float) -> float:
         """Millimetres down to the foot of an element in a cell."""
@@ -175,10 +177,15 @@ class Table:
         size = grid.size(style.font_size_pt)
         return top + (setter.fit(value, size, size).height + 1) / grid.scale
 
-    def _rule_mm(self, cell: _Cell) -> tuple[float, float]:
-        """What the lines above and below a cell take of it together, and those beside it."""
+    def _rules_mm(self, cell: _Cell) -> Sides:
+        """What the lines about a cell take of it, each lying half on either side of the edge."""
         across, down = self._pair(cell)[0]
-        return across * MM_PER_PT, down * MM_PER_PT
+        above = across
+        if self.grid.has_header and cell.row:
+            # On a further page any row can come below the header.
+            above = max(across, (self.style.header_border_pt or self.style.cell_border_pt)[0])
+        half = MM_PER_PT / 2
+        return above * half, down * half, across * half, down * half
 
     def _pair(self, cell: _Cell) -> tuple[tuple[float, float], tuple[Stroke, Stroke]]:
         """Widths in pt and strokes of the horizontal and vertical lines about a cell."""
@@ -209,7 +216,7 @@ class Table:
     def draw(self) -> None:
         """All rows, on as many pages as they take; tells the composer where the table ended."""
         composer = self.composer
-        splits = composer.splits and "height" not in self.element.attributes
+        splits = composer.splits
         header = [0] if self.grid.has_header else []
         top, room_end = self.place.top, composer.bottom_mm
         rows: list[int] = []
@@ -273,8 +280,7 @@ class Table:
             ground = composer.backdrop(cell.element, cell.style, composer.grid.box(area))
             composer.still(cell.element, ground)
         for cell, area in zip(shown, areas, strict=True):
-            across, down = self._rule_mm(cell)
-            inner = area.inset((across / 2, down / 2, across / 2, down / 2)).inset(cell.style.padding_mm)
+            inner = area.inset(self._rules_mm(cell)).inset(cell.style.padding_mm)
             composer.children(cell.element, cell.element.children, cell.style, inner, vertical=False)
         boxes = [composer.grid.box(area) for area in areas]
         composer.still(self.element, self._lines(shown, boxes))
@@ -284,10 +290,8 @@ class Table:
         sides: dict[tuple[bool, int, int, int], _Rule] = {}
         for cell, box in zip(cells, boxes, strict=True):
             widths, strokes = self._pair(cell)
-            across, down = (
-                _Rule(self.composer.grid.thickness(width), stroke)
-                for width, stroke in zip(widths, strokes, strict=True)
-            )
+            high, wide = (self.composer.grid.thickness(width) for width in widths)
+            across, down = _Rule(high, strokes[0], wide), _Rule(wide, strokes[1], high)
             for key, rule in (
                 ((True, box.top, box.left, box.right), across),
                 ((True, box.bottom, box.left, box.right), across),
@@ -317,6 +321,7 @@ class Table:
         if side is None:
             return []
         level, at, begin, end, rule = side
+        begin, end = begin - rule.ends // 2, end + rule.ends - rule.ends // 2
         ends = (begin, at, end, at) if level else (at, begin, at, end)
         pencil = self.composer.pencil
         return list(pencil.line(*ends, rule.thick, rule.stroke, self.element.source))

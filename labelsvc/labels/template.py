@@ -13,6 +13,8 @@ are in the namespace ``urn:labelsvc:template``:
 ``name``         what errors and warnings call the element
 ``trim``         white space at the ends goes, and several spaces become one
 ``hideEmpty``    with nothing to say, the element is left out, its background included
+``more``         of a list, a line an item, what doesn't fit becomes a number in this text: ``+%d``
+``joint``        what a list's items are joined by instead of standing in a line each
 ``area``         on a layout: a store's custom area of this name takes the place of what stands in it
 """
 
@@ -589,6 +591,12 @@ def _anything(text: str) -> str:
     return text
 
 
+def _more(text: str) -> str:
+    if text.count("%d") != 1:
+        raise ValueError("must have one %d for how many more there are")
+    return text
+
+
 def _area_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text):
         raise ValueError("is not a name of small letters, digits and hyphens")
@@ -705,6 +713,8 @@ _OWN_ATTRIBUTES: Mapping[str, Callable[[str], Any]] = {
     "hideEmpty": _flag,
     "trim": _flag,
     "area": _area_name,
+    "more": _more,
+    "joint": _anything,
 }
 _DRAWN = frozenset({"layout", "text", "barcode", "image", "line", "rect", "circle", "round", "table"})
 #: What may stand in an element. Where pageIndex may stand, a header or footer must be somewhere above it.

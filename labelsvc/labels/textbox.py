@@ -94,8 +94,9 @@ class TextPiece(Piece):
         self.trims, self.hides = element.wants("trim"), element.wants("hideEmpty")
         self.required = element.wants("required")
         self.more = element.own.get("more", "")
+        self.joint = element.own.get("joint", "\n")
         self.ours = self.required or bool(self.more) or "minFontSize" in element.own
-        self.is_plain = not (self.trims or self.more or self.backdrop)
+        self.is_plain = not (self.trims or self.joint != "\n" or self.backdrop)
         self.setter = setter_for(style, grid, self.width, self.height, strict=self.ours)
         self.white = style.white_text
         self._sizes()
@@ -127,14 +128,17 @@ class TextPiece(Piece):
         if not self.is_plain:
             if self.trims:
                 value = _SPACES.sub(" ", value).strip()
+            items = value if self.joint == "\n" else self.joint.join(self._items(value))
             if not (self.hides and not value.strip()):
                 sheet.marks += self.backdrop
+        else:
+            items = value
         if not value or value.isspace():
             return
         if self.style.orientation == "vertical":
-            self._columns(sheet, value)
+            self._columns(sheet, items)
             return
-        fitted = self.fitted(value)
+        fitted = self.fitted(items)
         if not fitted.fits:
             fitted = self._unfit(sheet, value, fitted)
         self.put(sheet, fitted)
@@ -157,8 +161,8 @@ class TextPiece(Piece):
                 code="label.does_not_fit",
                 missing_mm=missing,
             )
-        if self.more and (shorter := self._and_more(value, fitted.size)):
-            return shorter
+        if self.more and len(items := self._items(value)) > 1:
+            return self._and_more(items, fitted.size)
         sheet.warn("text.overflow", "The text doesn't fit its box", self.source)
         if self.ours:
             return self.setter.cut(value, fitted.size)
@@ -167,19 +171,26 @@ class TextPiece(Piece):
         sheet.loose = True
         return fitted
 
-    def _and_more(self, value: str, size: int) -> texts.Fitted | None:
-        """As many of the list's lines as fit, and how many more there are; None if not even the first one fits."""
-        items = [line for line in value.split("\n") if line.strip()]
+    def _and_more(self, items: list[str], size: int) -> texts.Fitted:
+        """As many of a list's items as fit, and how many more there are."""
+
+        def more(shown: int) -> str:
+            return " " + self.more.replace("%d", str(len(items) - shown))
+
         best, low, high = None, 1, len(items) - 1
         while low <= high:
             shown = (low + high) // 2
-            rest = self.more.replace("%d", str(len(items) - shown))
-            tried = self.setter.fit("\n".join(items[:shown]) + " " + rest, size, size)
+            tried = self.setter.fit(self.joint.join(items[:shown]) + more(shown), size, size)
             if tried.fits:
                 best, low = tried, shown + 1
             else:
                 high = shown - 1
-        return best
+        # Not even the first one fits whole: its end makes room for the number of the others.
+        return best or self.setter.cut(items[0], size, end=texts.ELLIPSIS + more(1))
+
+    @staticmethod
+    def _items(value: str) -> list[str]:
+        return [line.strip() for line in value.split("\n") if line.strip()]
 
     def put(self, sheet: Sheet, fitted: texts.Fitted) -> None:
         """The marks of fitted lines."""
