@@ -21,7 +21,9 @@ are in the namespace ``urn:labelsvc:template``:
 from __future__ import annotations
 
 import re
+import threading
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -31,6 +33,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 from xml.parsers import expat
 
 from labelsvc.errors import NotFound, TemplateError
+from labelsvc.labels.script import Code, Piece, Program, split
 
 #: Bounds of a template: what a stranger's file may cost us. The elements are counted with every ``ref`` followed.
 MAX_BYTES = 256 * 1024
@@ -38,6 +41,8 @@ MAX_DEPTH = 32
 MAX_ELEMENTS = 5000
 #: The longest side of a page. The widest thermal heads print 8 inches.
 MAX_PAGE_MM = 1000.0
+#: What scripts may make of a template, for one label.
+MAX_SCRIPTED_BYTES = 1024 * 1024
 
 MM_PER_PT = 25.4 / 72
 OWN_NAMESPACE = "urn:labelsvc:template"
@@ -46,9 +51,11 @@ _CNPL_NAMESPACES = {"", "http://cloudprint.cainiao.com/print"}
 # Private use characters stand for the opening and the end of a place's number while the XML is parsed.
 _OPEN, _CLOSE = "\uf8fe", "\uf8ff"
 _PLACE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
-_SCRIPT = re.compile(r"<%(.*?)%>|<%", re.DOTALL)
+_TAG = re.compile(r"<[^\W\d]")
+_STATEMENT = "\uf8fd"  # and this one for a statement, where a template is checked without data
 _STEP = r"""\s*(?:\.\s*[^\W\d][\w$]*|\[\s*(?:"[^"\\<>]*"|'[^'\\<>]*'|[0-9]{1,4})\s*\])"""
 _PATH = re.compile(rf"=\s*_data((?:{_STEP})+)\s*;?\s*", re.DOTALL)
+_ANY_PATH = re.compile(rf"(?<![\w$.])_data((?:{_STEP})+)")
 _KEY = re.compile(r"""\.\s*([^\W\d][\w$]*)|\[\s*(?:"([^"]*)"|'([^']*)'|([0-9]+))\s*\]""")
 _CALL = re.compile(
     r"""=\s*(?:_config\s*\.\s*(?P<config>needTopLogo|needBottomLogo)
@@ -65,7 +72,7 @@ T = TypeVar("T")
 # ── what a label is filled with ─────────────────────────────────────────────────────────────────────────────────────
 
 _SHANGHAI = timezone(timedelta(hours=8))
-_TIME_LETTERS = re.compile(r"y+|M+|d+|H+|h+|m+|s+|S+|E{1,3}")
+_TIME_LETTERS = "yyyy|yy|MM|M|dd|d|HH|H|hh|h|mm|m|ss|s|SSS|S|EEE|EE|E"
 _WEEKDAYS = "一二三四五六日"
 
 
@@ -85,33 +92,32 @@ class Context:
 
         A letter twice is padded to two digits; ``hh`` counts to twelve; ``S`` is the milliseconds.
         """
+        words = self._time_words()
+        return re.sub(_TIME_LETTERS, lambda letters: words[letters[0]], pattern)
+
+    def _time_words(self) -> dict[str, str]:
+        """What each group of letters stands for."""
         at = self.started_at.astimezone(_SHANGHAI)
+        numbers = {
+            "M": at.month, "d": at.day, "H": at.hour, "h": at.hour % 12 or 12, "m": at.minute, "s": at.second,
+        }  # fmt: skip
+        words = {letter: str(number) for letter, number in numbers.items()}
+        words |= {letter * 2: f"{number:02d}" for letter, number in numbers.items()}
+        day = _WEEKDAYS[at.weekday()]
+        milliseconds = at.microsecond // 1000
+        words |= {"yyyy": f"{at.year:04d}", "yy": f"{at.year % 100:02d}"}
+        words |= {"S": str(milliseconds), "SSS": f"{milliseconds:03d}"}
+        return words | {"E": day, "EE": f"周{day}", "EEE": f"星期{day}"}
 
-        def write(match: re.Match[str]) -> str:
-            letters = match[0]
-            match letters[0]:
-                case "y":
-                    year = f"{at.year:04d}"
-                    return year[2:] if len(letters) == 2 else year
-                case "M":
-                    number = at.month
-                case "d":
-                    number = at.day
-                case "H":
-                    number = at.hour
-                case "h":
-                    number = at.hour % 12 or 12
-                case "m":
-                    number = at.minute
-                case "s":
-                    number = at.second
-                case "S":
-                    number = at.microsecond // 1000
-                case _:
-                    return ("", "周", "星期")[len(letters) - 1] + _WEEKDAYS[at.weekday()]
-            return str(number).zfill(min(len(letters), 4))
-
-        return _TIME_LETTERS.sub(write, pattern)
+    def for_scripts(self) -> dict[str, Any]:
+        """The context as the interpreter's prelude wants it."""
+        return {
+            "config": {"needTopLogo": self.top_logo, "needBottomLogo": self.bottom_logo},
+            "number": self.number,
+            "count": self.count,
+            "letters": _TIME_LETTERS,
+            "words": self._time_words(),
+        }
 
 
 class LabelData(dict[str, Any]):
@@ -179,7 +185,36 @@ class ContextPlace:
         )
 
 
+@dataclass(frozen=True)
+class SaidPlace:
+    """A place that takes the value which the template's scripts said at its number."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return "script"
+
+    def find(self, data: Any) -> Any:
+        """The value there."""
+        return data.said[self.number] if isinstance(data, LabelData) else None
+
+
+class _Unknown:
+    """A place in what a statement may change; nothing can be said about it before there is data."""
+
+    def find(self, data: Any) -> Any:
+        return None
+
+
+_UNKNOWN = _Unknown()
 Value = tuple[str | Place, ...]
+
+
+def _number(value: float) -> str:
+    """A number as scripts write it: 2, 0.5, 1e-7."""
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return re.sub(r"e([+-])0+", r"e\1", repr(value))
 
 
 # ── the tree ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +304,7 @@ class Element:
         if isinstance(found, int) and abs(found) < 10**100:  # Python refuses to write out far larger ones
             return str(found)
         if isinstance(found, float):
-            return str(int(found)) if found.is_integer() else repr(found)
+            return _number(found)
         return self.fail(f"the data at {place} is not a text, a number or a truth value", field=str(place))
 
     def length(self, name: str, data: Mapping[str, Any]) -> float | None:
@@ -409,7 +444,9 @@ class Template:
     """A template that can be composed. 模板
 
     ``is_area``: it is a custom area 自定义区, to be put into a place of another template or printed alone. ``areas`` are the
-    names of the places for such areas that it has. ``paths`` is what it takes from the data.
+    names of the places for such areas that it has. ``paths`` is what it takes from the data, as far as it is written out.
+    ``root`` is the tree; where scripts decide what stands in it, it is what is known without data, and a label's own tree
+    is that of ``bind``.
     """
 
     name: str
@@ -420,13 +457,56 @@ class Template:
     root: Element = field(repr=False)
     is_area: bool = False
     areas: tuple[str, ...] = ()
+    program: Program | None = field(default=None, repr=False)
+    _trees: OrderedDict[tuple[int, ...], Element] = field(
+        default_factory=OrderedDict, repr=False, init=False, compare=False
+    )
 
     def bind(self, data: Mapping[str, Any], context: Context | None = None) -> LabelData:
-        """The data of one label, with the tree to fill from it.
+        """The data of one label, with the tree to fill from it: ``root`` itself, or of a template with statements one of
+        its own, the same object for labels on which the same elements stand.
 
-        Raises TemplateError (``line``, ``element``) for what the template's scripts make wrong of this data.
+        Raises TemplateError (``line``, ``element``) for what the template's scripts make wrong of this data, code
+        ``template.script_limit`` where they take too much; Unavailable where no script can run.
         """
-        return LabelData(data, self.root, context or Context())
+        context = context or Context()
+        if not self.program:
+            return LabelData(data, self.root, context)
+        said = self.program.run(data, context.for_scripts())
+        root = self._tree(self.program, said.pieces) if self.program.statements else self.root
+        return LabelData(data, root, context, said.values)
+
+    def _tree(self, program: Program, numbers: tuple[int, ...]) -> Element:
+        """The tree of the pieces with these numbers; the last ones are kept, for most labels of a template are alike."""
+        with _keeping:
+            if root := self._trees.get(numbers):
+                self._trees.move_to_end(numbers)
+                return root
+        text = _Text()
+        for number in numbers:
+            if number < 0:
+                text.place(SaidPlace(len(text.places)))
+            else:
+                text.piece(program.pieces[number])
+            if text.size > MAX_SCRIPTED_BYTES:
+                raise TemplateError(
+                    f"Scripts make the template longer than {MAX_SCRIPTED_BYTES // 1024} KiB",
+                    code="template.too_long",
+                )
+        root = _Tree(text).read()
+        if (root.tag, root.length("width", {}), root.length("height", {})) != (
+            self.root.tag, self.width_mm, self.height_mm,
+        ):  # fmt: skip
+            root.fail("width and height can't depend on data")
+        with _keeping:
+            self._trees[numbers] = root
+            while len(self._trees) > _KEPT_TREES:
+                self._trees.popitem(last=False)
+        return root
+
+
+_KEPT_TREES = 32
+_keeping = threading.Lock()
 
 
 # ── what CNPL's words mean; each reader raises ValueError with the reason, never the value ──────────────────────────
@@ -736,22 +816,67 @@ _CELLS = frozenset({"th", "td"})
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def parse(text: str, name: str = "") -> Template:
+def parse(text: str, name: str = "", includes: Mapping[str, str] | None = None) -> Template:
     """Read a template of CNPL text; TemplateError with ``line`` and ``element`` for what is wrong with it.
 
     The root is a page, or a layout for a custom area 自定义区. The parser refuses document types and entities, more than
-    256 KiB, 32 levels or 5,000 elements (every ``ref`` followed).
+    256 KiB, 32 levels or 5,000 elements (every ``ref`` followed, and after scripts). ``includes`` are the scripts by
+    name that the template may include; none by default. Scripts are compiled here and run by ``Template.bind``; where
+    they decide what stands in the template, all that they can put there is checked here as far as it goes without data.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"The template is longer than {MAX_BYTES // 1024} KiB", code="template.too_long")
-    prepared, places, origins = _set_places_aside(text)
-    root = _Tree(places, origins).read(prepared)
+    text = text.removeprefix("\ufeff")
+    for stranger in (_OPEN, _CLOSE, _STATEMENT):
+        if stranger in text:
+            line = text.count("\n", 0, text.index(stranger)) + 1
+            raise TemplateError(f"Line {line}: the character U+{ord(stranger):04X} is reserved", line=line)
+    parts = list(split(text))
+    places = [_place(part.text) for part in parts if isinstance(part, Code)]
+    program = Program(parts, includes or {}) if None in places else None
+    prepared = _Text()
+    for part in parts:
+        if isinstance(part, Piece):
+            prepared.piece(part)
+        elif part.text.startswith("="):
+            known = _place(part.text)
+            prepared.place(SaidPlace(len(prepared.places)) if program or not known else known)
+        else:
+            prepared.statement()
+    tree = _Tree(prepared, certain=not (program and program.statements))
+    root = tree.read()
     width, height = root.length("width", {}), root.length("height", {})
     if not width or not height or max(width, height) > MAX_PAGE_MM:
         root.fail(f"width and height must be between 0 and {MAX_PAGE_MM:g} mm")
-    paths = tuple(dict.fromkeys(str(place) for place in places if isinstance(place, DataPath)))
     areas = tuple(dict.fromkeys(one.own["area"] for one in root.walk() if "area" in one.own))
-    return Template(name, width, height, text, paths, root, root.tag == "layout", areas)
+    return Template(name, width, height, text, _paths(parts), root, root.tag == "layout", areas, program)
+
+
+def _place(code: str) -> Place | None:
+    """The place that a ``<% … %>`` of this code is; None if it takes a script engine to say."""
+    if path := _PATH.fullmatch(code):
+        return DataPath(_keys(path[1]))
+    if call := _CALL.fullmatch(code):
+        if call["config"]:
+            return ContextPlace("top_logo" if call["config"] == "needTopLogo" else "bottom_logo")
+        if call["call"]:
+            return ContextPlace("number" if call["call"] == "documentNumber" else "count")
+        return ContextPlace("started_at", call["double"] or call["single"] or "")
+    return None
+
+
+def _keys(path: str) -> tuple[str | int, ...]:
+    return tuple(int(key[3]) if key[3] else key[0] or key[1] or key[2] for key in _KEY.findall(path))
+
+
+def _paths(parts: Sequence[Piece | Code]) -> tuple[str, ...]:
+    """The data paths that a template's places and scripts write out, once each."""
+    found: dict[str, None] = {}
+    for part in parts:
+        if isinstance(part, Code):
+            for path in _ANY_PATH.findall(part.text):
+                found[str(DataPath(_keys(path)))] = None
+    return tuple(found)
 
 
 class _Origin(NamedTuple):
@@ -762,60 +887,57 @@ class _Origin(NamedTuple):
     template_line: int
 
 
-def _place(code: str) -> Place | None:
-    """The place that a ``<% … %>`` of this code is; None if it takes a script engine to say."""
-    if path := _PATH.fullmatch(code):
-        return DataPath(
-            tuple(int(key[3]) if key[3] else key[0] or key[1] or key[2] for key in _KEY.findall(path[1]))
-        )
-    if call := _CALL.fullmatch(code):
-        if call["config"]:
-            return ContextPlace("top_logo" if call["config"] == "needTopLogo" else "bottom_logo")
-        if call["call"]:
-            return ContextPlace("number" if call["call"] == "documentNumber" else "count")
-        return ContextPlace("started_at", call["double"] or call["single"] or "")
-    return None
+class _Text:
+    """The text that is parsed as XML, put together from a template's pieces and marks for what is filled in."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.places: list[Place] = []
+        self.origins = [_Origin(0, 1, 1)]
+        self.size = 0  #: in bytes of UTF-8
+        self._line = 1  #: of the text so far
+        self._begun = False  #: whether the root element is in it
+
+    def piece(self, piece: Piece) -> None:
+        text, line = piece
+        if not self.parts:  # an XML declaration must be the very first: scripts before it leave line breaks
+            text = text.lstrip()
+            line += piece.text[: len(piece.text) - len(text)].count("\n")
+            if not text:
+                return
+        self.origins.append(_Origin(self.size, self._line, line))
+        self._add(text)
+        self._line += text.count("\n")
+
+    def place(self, place: Place) -> None:
+        self._add(f"{_OPEN}{len(self.places)}{_CLOSE}")
+        self.places.append(place)
+
+    def statement(self) -> None:
+        """A mark where a statement may put something in; outside of the root that wouldn't be XML."""
+        if self._begun:
+            self._add(_STATEMENT)
+
+    def _add(self, text: str) -> None:
+        self.parts.append(text)
+        self._begun = self._begun or _TAG.search(text) is not None
+        self.size += len(text.encode("utf-8", "surrogatepass"))
 
 
-def _set_places_aside(text: str) -> tuple[str, list[Place], list[_Origin]]:
-    text = text.removeprefix("\ufeff")
-    for stranger in (_OPEN, _CLOSE):
-        if stranger in text:
-            line = text.count("\n", 0, text.index(stranger)) + 1
-            raise TemplateError(f"Line {line}: the character U+{ord(stranger):04X} is reserved", line=line)
-    out: list[str] = []
-    places: list[Place] = []
-    at, line, original, size = 0, 1, 1, 0
-    origins = [_Origin(0, 1, 1)]
-    for match in _SCRIPT.finditer(text):
-        before = text[at : match.start()]
-        original += before.count("\n")
-        place = _place(match[1] or "")
-        if not place:
-            raise TemplateError(
-                f"Line {original}: scripts are not supported yet, only <%= _data.name %>",
-                code="template.script",
-                line=original,
-            )
-        mark = f"{_OPEN}{len(places)}{_CLOSE}"
-        out += (before, mark)
-        places.append(place)
-        line += before.count("\n")
-        size += len((before + mark).encode("utf-8", "surrogatepass"))
-        if lines := match[0].count("\n"):
-            original += lines
-            origins.append(_Origin(size, line, original))
-        at = match.end()
-    out.append(text[at:])
-    return "".join(out), places, origins
+class _Enough(Exception):
+    """No more can be said about a template without data."""
 
 
 class _Tree:
     """One reading of the XML of one template."""
 
-    def __init__(self, places: Sequence[Place], origins: Sequence[_Origin]) -> None:
-        self.places = places
-        self.origins = origins
+    def __init__(self, text: _Text, *, certain: bool = True) -> None:
+        """``certain``: this is what stands on a label. Otherwise statements decide, and it is all that they can put there
+        at once: what is wrong because of that, such as two headers, isn't told."""
+        self.text = text
+        self.certain = certain
+        self.places = text.places
+        self.origins = text.origins
         self.open: list[_Open] = []
         self.count = 0
         self.areas: set[str] = set()
@@ -823,8 +945,8 @@ class _Tree:
         self.refers = False
         self.root: Element | None = None
 
-    def read(self, prepared: str) -> Element:
-        """The root, with every ``ref`` followed."""
+    def read(self) -> Element:
+        """The root, with every ``ref`` followed; where the tree isn't certain and not well-formed, as much of it as came."""
         parser = expat.ParserCreate(namespace_separator="\n")
         parser.buffer_text = False
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -837,8 +959,12 @@ class _Tree:
         parser.EndCdataSectionHandler = lambda: self._cdata(False)
         self.expat = parser
         try:
-            parser.Parse(prepared, True)
+            parser.Parse("".join(self.text.parts), True)
+        except _Enough:
+            return self._so_far()
         except expat.ExpatError as error:
+            if not self.certain and (self.open or self.root):
+                return self._so_far()
             reason = expat.ErrorString(error.code)
             line = self._line(parser.ErrorByteIndex, error.lineno)
             raise TemplateError(f"Line {line}: not well-formed XML ({reason})", line=line) from None
@@ -846,7 +972,16 @@ class _Tree:
             raise TemplateError("The template holds half a character (a lone surrogate)") from None
         if self.root is None:
             raise TemplateError("The template is empty", line=1)
-        return _References(self.layouts).follow(self.root) if self.refers else self.root
+        if self.refers and self.certain:
+            return _References(self.layouts).follow(self.root)
+        return self.root
+
+    def _so_far(self) -> Element:
+        """What there is of a tree whose if and else aren't well-formed together."""
+        while self.open:
+            self._end("")
+        assert self.root
+        return self.root
 
     def _line(self, byte: int, line: int) -> int:
         origin = self.origins[bisect_right(self.origins, byte, key=lambda one: one.byte) - 1]
@@ -858,6 +993,8 @@ class _Tree:
         return self._line(self.expat.CurrentByteIndex, self.expat.CurrentLineNumber)
 
     def _value(self, text: str) -> Value:
+        if _STATEMENT in text:
+            return (*self._value(text.replace(_STATEMENT, "")), _UNKNOWN)
         if _OPEN not in text:
             return (text,) if text else ()
         filled = (self.places[int(part)] if odd % 2 else part for odd, part in enumerate(_PLACE.split(text)))
@@ -897,10 +1034,14 @@ class _Tree:
                 here.fail("the outermost element must be page, or layout for a custom area")
             return
         parent = self.open[-1]
+        if tag == "page" and not self.certain:
+            raise _Enough
         if tag == "page":
             here.fail("can only be the outermost element")
         if tag not in _INSIDE.get(parent.tag, ()):
             here.fail(f"can't stand inside {parent.tag}")
+        if not self.certain:
+            return
         if tag in {"header", "footer"} and any(one.tag == tag for one in parent.children):
             here.fail(f"a page has one {tag} at most")
         if tag == "th" and self.open[-2].children:
@@ -909,13 +1050,15 @@ class _Tree:
             here.fail("can only stand in a header or footer")
 
     def _own(self, here: Element, opened: _Open, name: str, text: str) -> None:
+        if _STATEMENT in text:
+            return
         if name not in _OWN_ATTRIBUTES or _OPEN in text:
             here.fail("has an attribute of labelsvc's that isn't known or depends on data")
         here.checked(name, text, _OWN_ATTRIBUTES[name])
         if name == "area":
             if here.tag != "layout":
                 here.fail("only a layout can be the place of a custom area")
-            if text in self.areas:
+            if text in self.areas and self.certain:
                 here.fail("there is a place for a custom area of this name already")
             self.areas.add(text)
         opened.own[name] = text
@@ -926,7 +1069,9 @@ class _Tree:
                 if not declaration.strip():
                     continue
                 known, colon, value = declaration.partition(":")
-                known = known.strip()
+                known = known.replace(_STATEMENT, "").strip()
+                if _STATEMENT in text and not known.strip():
+                    continue
                 if not colon or known not in _STYLES:
                     here.fail(f"part {place} of its style is not a property that CNPL has")
                 opened.style[known] = filled = self._value(value.strip())
@@ -953,6 +1098,7 @@ class _Tree:
 
     def _characters(self, text: str) -> None:
         opened = self.open[-1]
+        text = text.replace(_STATEMENT, "")
         if opened.tag in _WORDED or opened.tag in _CELLS:
             opened.words.append((text, opened.in_cdata))
         elif text.strip():
@@ -990,7 +1136,9 @@ class _Tree:
         if not "".join(part if isinstance(part, str) else "x" for part in here.body).strip():
             return replace(here, body=())
         if here.children:
-            here.fail("has both text and elements in it")
+            if self.certain:
+                here.fail("has both text and elements in it")
+            return here
         return replace(here, body=(), children=(Element("text", here.line, {}, {}, {}, here.body, ()),))
 
     def _name_layout(self, here: Element) -> None:

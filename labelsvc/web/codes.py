@@ -314,7 +314,18 @@ CODES: dict[str, tuple[str, str]] = {
     "pdf.other_printer": ("The label is for another printer.", "Open it on the built-in printer."),
     # Templates and what doesn't fit on a label.
     "template.invalid": ("The template can't be used; `line` and `element` say where.", "Correct it."),
-    "template.script": ("The template has a script that isn't spoken here.", "Use `<%= _data.name %>` only."),
+    "template.script": (
+        "A script of the template is wrong, or fails with these data; `line` says where.",
+        "Correct the script, or the data that it doesn't expect.",
+    ),
+    "template.script_limit": (
+        "A script of the template takes too much time or memory, or makes too long a label.",
+        "Make it end sooner.",
+    ),
+    "script.unavailable": (
+        "Scripts of templates can't run here: their engine isn't installed.",
+        "Install labelsvc whole, or use `<%= _data.name %>` only.",
+    ),
     "template.too_deep": ("The template is nested too deeply.", "Flatten it."),
     "template.too_long": ("The template is too long or has too many elements.", "Shorten it."),
     "template.unknown": ("There is no such template.", "List the templates."),

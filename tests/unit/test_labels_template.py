@@ -148,11 +148,12 @@ def test_any_data_prints_literally(text):
         ('\n<text value="a" value="b"/>', 2, "duplicate"),
         ("\n<text>", 2, "mismatched"),
         ("\n<text>&nbsp;</text>", 2, "undefined entity"),
-        ("\n<% if (_data.x) { %>\n", 2, "scripts"),
-        ("\n\n<text><%= _data.x + 1 %></text>", 3, "scripts"),
-        ('\n<text value="<%= _data.x.trim() %>"/>', 2, "scripts"),
-        ('\n<%@ include "x.js" %>', 2, "scripts"),
-        ("\n<text><%= _data </text>", 2, "scripts"),
+        ("\n<% if (_data.x) { %>\n", 2, "script: SyntaxError"),
+        ("\n\n<text><%= _data.x + %></text>", 3, "script: SyntaxError"),
+        ("\n<text value='<% var a=1;\n\n var b = 1 2 %>'/>", 4, "script: SyntaxError"),
+        ('\n<%@ include "x.js" %>', 2, "isn't allowed"),
+        ("\n<%@ page %>", 2, "not an include"),
+        ("\n<text><%= _data </text>", 2, "without its end"),
         ("\n<text value='<%=\n _data.x\n%>'/>\n<bogus/>", 5, "not an element"),
         ("\n<text>\uf8fe</text>", 2, "reserved"),
         (f'\n<text {OWN} labelsvc:requird="true"/>', 2, "isn't known"),
@@ -445,10 +446,64 @@ def test_hostile_or_useless_templates_are_refused(text):
         parse(text)
 
 
+# Bits of templates, well and badly formed, that a fuzzed template is put together from.
+_BITS = st.sampled_from(
+    """<page width="76" height="130">|</page>|<layout id="a" ref="a">|<layout width="9" height="9">|</layout>|<text>|</text>
+    |<text value="x"/>|<table>|</table>|<tr>|</tr>|<td colspan="2">|</td>|<th width="3">|</th>|<header height="3">|</header>
+    |<pageIndex format="currentPageNumber"/>|<barcode type="qrcode" value="|"/>|style="fontSize:|;rotation:|auto|"|'|<![CDATA[|]]>
+    |<%= _data.x %>|<%= _data. %>|<%=|%>|<%|<% if (_data.x) { %>|<% } %>|<% } else { %>|<%@ include "a" %>|<\\%|%\\>|&amp;|&x;|<!--
+    |-->|<?xml version="1.0" encoding="GBK"?>|<?x ?>|<!DOCTYPE page>|\uf8fd|\uf8fe1\uf8ff|\0|\ufeff|\ud800|mm| |1e9|-5%|九
+    |xmlns="urn:x"|xmlns:l="urn:labelsvc:template" l:area="a"|#ffffff|<%= 1 + 1 %>""".replace("\n", "").split(
+        "|"
+    )
+)
+_TEMPLATES = st.one_of(
+    st.text(max_size=200),
+    st.lists(_BITS | st.text(max_size=3), max_size=25).map("".join),
+    st.lists(_BITS | st.text(max_size=3), max_size=25).map("".join).map(page),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_TEMPLATES)
+def test_any_text_is_a_template_or_a_template_error(text):
+    """Whatever the text, it is read or refused, and what is read can be bound to data or is refused then; nothing else."""
+    _is_a_template_or_refused(text)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+@settings(max_examples=20_000, deadline=None)
+@given(_TEMPLATES)
+def test_any_text_is_a_template_or_a_template_error_at_length(text):
+    """The same, many more."""
+    _is_a_template_or_refused(text)
+
+
+def _is_a_template_or_refused(text):
+    try:
+        template = parse(text)
+        bound = template.bind({"x": [1, {"y": "z"}]})
+        styles = {}
+        for element in bound.root.walk():
+            styles[element] = element.styled(bound)
+            element.fill(element.content, bound)
+    except TemplateError as error:
+        assert error.facts.get("line", 1) >= 1
+        assert error.facts.get("line", 1) <= text.count("\n") + 1
+        assert error.code in {
+            "template.invalid",
+            "template.script",
+            "template.script_limit",
+            "template.too_long",
+            "template.too_deep",
+        }
+
+
 @pytest.mark.timeout(60)
 def test_many_broken_scripts_are_refused_at_once():
     """The search for scripts is linear, so that even these end before the test's time limit."""
-    with pytest.raises(TemplateError, match="scripts"):
+    with pytest.raises(TemplateError, match="script"):
         parse(page("<%" * 100_000))
     with pytest.raises(TemplateError):
         parse(page("<%= _data" + " .a" * 60_000 + "! %>"))
