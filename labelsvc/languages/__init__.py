@@ -12,10 +12,17 @@ from typing import BinaryIO
 
 from labelsvc.errors import Invalid
 from labelsvc.labels import Page
-from labelsvc.languages import pdf, png, raster, zpl
+from labelsvc.languages import cpcl, escpos, pdf, png, raster, tspl, zpl
 from labelsvc.languages.target import Document, Language, Target
 
-LANGUAGES: dict[str, Language] = {"zpl": zpl, "pdf": pdf, "png": png}
+LANGUAGES: dict[str, Language] = {
+    "zpl": zpl,
+    "escpos": escpos,
+    "tspl": tspl,
+    "cpcl": cpcl,
+    "pdf": pdf,
+    "png": png,
+}
 
 __all__ = ["LANGUAGES", "Language", "Target", "encode", "media_type", "raster", "write", "zpl"]
 

@@ -1,0 +1,303 @@
+"""ESC/POS: a Page as the commands of receipt printers (80 and 58 mm) and of label printers that speak like them.
+
+Hides the cutting of a picture into rasters that a small buffer holds, which lines the printer may set in its own Chinese
+font, and that some bytes are obeyed even in the middle of a picture. python-escpos gives the table of commands; its printer
+classes stay out of the way, for importing them leaves a temporary directory behind, and its picture path takes 40 ms a label.
+
+Choices that are not obvious:
+
+- ``ESC @`` first: it drops a line that another sender left unfinished, page mode, margins and enlargements. The receive buffer
+  and what is printed already are not touched, so that a label before this one comes out whole.
+- Pictures by ``GS v 0`` in standard mode, which every such printer knows, in bands of at most 4 kB (the smallest usual buffer).
+  ``GS ( L`` costs 16 bytes more a band and packs no better.
+- Blank paper is a raster one byte wide: it feeds by dots. ``ESC J`` feeds by a unit that is half a dot on some printers, and
+  ``GS P``, which sets the unit, is not known to all.
+- A picture never holds DLE followed by EOT, ENQ or DC4: printers obey these real-time commands wherever they meet them, for
+  instance by clearing their buffers. The stroke of one dot that would spell one is made two dots wide: no bar or module of two
+  dots or more can spell one.
+- Standard mode, not page mode, for the printer's own font too. In page mode a picture hangs by its foot from the line
+  (TM-T88III specification 3.12.3), which copies of Epson don't follow alike; its buffer ends after 831 dots (117 mm); and many
+  printers of 58 mm have none. So the page is parted into strips: rows that hold nothing but text of the font's size
+  on one line, or one barcode, or one QR code, are said; all other rows are pictures. A slip is such rows for the most part.
+- Code 128 is ``GS k`` function B with every code set named, so that the symbol is the laid-out one.
+- At 300 dpi all is dots: the unit of positions, ``GS P``, ends at 255 an inch.
+
+Source: Epson TM-T88III specification (standard) rev. B and TM-L90 programming manual 10.01, the pages of the commands
+named; FS commands: SUREPRINT SP91 and HCC POS80B technical manuals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from escpos import constants
+
+from labelsvc.errors import Invalid
+from labelsvc.labels import BarMark, Mark, MatrixMark, Page, TextMark
+from labelsvc.languages import patches
+from labelsvc.languages.target import Target
+
+name = "escpos"
+media_type = "application/vnd.epson.escpos"
+
+#: Most bytes of one raster: the smallest usual receive buffer (TM-T88III, 1.8).
+_BAND = 4096
+#: Most rows of one raster: the count's high byte stays 0.
+_ROWS = 255
+#: Blank paper is looked for in steps of this many rows.
+_STEP = 16
+#: DLE EOT, DLE ENQ, DLE DC4.
+_REAL_TIME = re.compile(
+    re.escape(constants.DLE) + b"([" + constants.EOT + constants.ENQ + constants.DC4 + b"])"
+)
+#: Font A is 12 × 24, Chinese 24 × 24.
+_CELL = 24
+#: GS ! enlarges up to eight times.
+_MOST = 8
+_CUT = constants.GS + b"V\x42\x00"
+_POSITION: bytes = constants.ESC + b"$"
+_MARGIN: bytes = constants.GS + b"L"
+_FEED = constants.ESC + b"J"
+_CONTROL = constants.GS + b"(K\x02\x00"
+_SYMBOL: bytes = constants.GS + b"(k"
+#: International characters of the USA ("$" is no "¥"), Chinese mode, positions in dots.
+_OWN_FONT = constants.ESC + b"R\x00" + constants.FS + b"&" + constants.GS + b"P\xcb\xcb"
+_NOTHING = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
+_LEVELS = {"L": b"0", "M": b"1", "Q": b"2", "H": b"3"}
+
+
+def encode(page: Page, target: Target, title: str = "") -> bytes:
+    """One label or slip, ``ESC @`` to the feed of its last row, and a cut if the target cuts.
+
+    ``darkness`` and ``speed`` are those of ``GS ( K`` (functions 49 and 50). Invalid if the page was composed for another
+    resolution.
+    """
+    if page.dpi != target.dpi:
+        raise Invalid(
+            f"The page was composed for {page.dpi} dpi, the printer has {target.dpi}",
+            code="page.dpi",
+            field="dpi",
+        )
+    said = [constants.HW_INIT]
+    if target.darkness is not None:
+        said.append(_CONTROL + b"1" + bytes([min(255, max(0, target.darkness))]))
+    if target.speed is not None:
+        said.append(_CONTROL + b"2" + bytes([min(255, max(0, target.speed))]))
+    if target.letters == "font" and page.dpi == 203:
+        said += _strips(page, target)
+    else:
+        said += _rasters(*patches.draw(page, None, target))
+    if target.cut:
+        # Feeds to the knife by itself.
+        said.append(_CUT)
+    return b"".join(said)
+
+
+# ── dots ──
+
+
+def _rasters(stride: int, rows: bytes) -> Iterator[bytes]:
+    """Rows as rasters, cropped on the right; blank ones as rasters of one byte a row."""
+    if _REAL_TIME.search(rows):
+        rows = _REAL_TIME.sub(lambda found: constants.DLE + bytes([found[1][0] | 0x08]), rows)
+    for start, end, inked in _stretches(stride, rows):
+        if inked:
+            yield from _bands(stride, rows[start:end])
+        else:
+            high = (end - start) // stride
+            for at in range(0, high, _ROWS):
+                few = min(_ROWS, high - at)
+                yield _raster(1, few, bytes(few))
+
+
+def _stretches(stride: int, rows: bytes) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, whether inked) of rows that are blank or not, looked at in steps; in bytes."""
+    step = _STEP * stride
+    blank = bytes(step)
+    start, inked = 0, False
+    for at in range(0, len(rows), step):
+        chunk = rows[at : at + step]
+        now = chunk != blank and any(chunk)
+        if now != inked:
+            if at > start:
+                yield start, at, inked
+            start, inked = at, now
+    if len(rows) > start:
+        yield start, len(rows), inked
+
+
+def _bands(stride: int, rows: bytes) -> Iterator[bytes]:
+    from PIL import Image
+
+    high = len(rows) // stride
+    # A pixel is a byte of eight dots: Pillow finds what is not blank, and cuts.
+    picture = Image.frombytes("L", (stride, high), rows)
+    box = picture.getbbox()
+    if box is not None and box[2] < stride:
+        stride = box[2]
+        rows = picture.crop((0, 0, stride, high)).tobytes()
+    most = max(1, min(_ROWS, _BAND // stride))
+    for at in range(0, high, most):
+        few = min(most, high - at)
+        yield _raster(stride, few, rows[at * stride : (at + few) * stride])
+
+
+def _raster(stride: int, high: int, rows: bytes) -> bytes:
+    size = stride.to_bytes(2, "little") + high.to_bytes(2, "little")
+    said: bytes = constants.S_RASTER_N
+    return b"".join([said, size, rows])
+
+
+# ── the printer's own font, barcodes and QR codes ──
+
+
+class _Strip(NamedTuple):
+    """Rows from ``top`` to ``bottom`` that the printer draws by itself: the commands of each mark in them, with its left and
+    right edge. ``lines`` is the enlargement of text, 0 for a symbol."""
+
+    top: int
+    bottom: int
+    scale: int
+    said: tuple[tuple[int, int, bytes, Mark], ...]
+
+    def commands(self) -> bytes:
+        """All its commands, and the feed to the row below."""
+        words = b"".join(said for _, _, said, _ in sorted(self.said, key=lambda each: each[0]))
+        if not self.scale:
+            return words
+        size = bytes([(self.scale - 1) * 0x11])
+        return b"".join([constants.TXT_SIZE, size, words, _FEED, bytes([self.bottom - self.top])])
+
+
+def _strips(page: Page, target: Target) -> Iterator[bytes]:
+    """The page from top to bottom, strips that the printer draws by itself between pictures of all else."""
+    strips, dots = _parted(page, target)
+    # What lies across the rows of a strip, and whatever reaches into them, goes as dots together with the strip's marks.
+    while True:
+        stride, rows = patches.draw(page, dots, target)
+        clear = [strip for strip in strips if not any(rows[strip.top * stride : strip.bottom * stride])]
+        if len(clear) == len(strips):
+            break
+        kept = {id(strip) for strip in clear}
+        dots += [said[3] for strip in strips if id(strip) not in kept for said in strip.said]
+        strips = clear
+    if strips:
+        yield _OWN_FONT
+    at = 0
+    for strip in strips:
+        yield from _rasters(stride, rows[at * stride : strip.top * stride])
+        yield strip.commands()
+        at = strip.bottom
+    yield from _rasters(stride, rows[at * stride :])
+
+
+def _parted(page: Page, target: Target) -> tuple[list[_Strip], list[Mark]]:
+    """Strips from top to bottom that don't meet, and the marks that go as dots, in drawing order."""
+    hidden = patches.covered(page.marks)
+    found: dict[tuple[int, int, int, int], _Strip] = {}
+    dots: list[Mark] = []
+    for place, mark in enumerate(page.marks):
+        strip = None if place in hidden else _said(mark, page, target)
+        if strip is None or _REAL_TIME.search(strip.commands()):
+            dots.append(mark)
+        elif strip.said:
+            # Words on one line share a strip; a symbol has its own.
+            key = (strip.top, strip.bottom, strip.scale, -1 if strip.scale else place)
+            before = found.get(key)
+            found[key] = strip._replace(said=before.said + strip.said) if before else strip
+    strips = sorted(found.values(), key=lambda strip: strip.top)
+    alone = []
+    for one in strips:
+        edges = sorted((left, right) for left, right, _, _ in one.said)
+        apart = all(before[1] <= after[0] for before, after in itertools.pairwise(edges))
+        meets = any(one.top < other.bottom and other.top < one.bottom for other in strips if other is not one)
+        if apart and not meets:
+            alone.append(one)
+        else:
+            dots += [said[3] for said in one.said]
+    return alone, dots
+
+
+def _said(mark: Mark, page: Page, target: Target) -> _Strip | None:
+    """The strip of a mark that the printer can draw as laid out; None if it must go as dots."""
+    match mark:
+        case TextMark():
+            if not mark.text.strip():
+                return _Strip(0, 0, 0, ())
+            words = patches.words(mark, page, _CELL, target)
+            if words is None or words.scale > _MOST:
+                return None
+            said = _POSITION + words.x.to_bytes(2, "little") + _letters(words.text)
+            each = (words.x, words.x + words.width, said, mark)
+            return _Strip(words.y, words.y + words.height, words.scale, (each,))
+        case BarMark():
+            place = patches.whole(mark, page, target)
+            bars = _barcode(mark)
+            return None if place is None or bars is None else _alone(mark, *place, bars)
+        case MatrixMark():
+            place = patches.whole(mark, page, target)
+            level = _LEVELS.get(mark.level)
+            if place is None or level is None or mark.module > 8 or not patches.sure_qr(mark):
+                return None
+            said = b"".join(
+                [
+                    _function(b"1A2\x00"),
+                    _function(b"1C" + bytes([mark.module])),
+                    _function(b"1E" + level),
+                    _function(b"1P0" + _letters(mark.data)),
+                    _function(b"1Q0"),
+                ]
+            )
+            return _alone(mark, *place, said)
+        case _:
+            return None
+
+
+def _alone(mark: BarMark | MatrixMark, x: int, y: int, said: bytes) -> _Strip:
+    """A symbol's strip: it stands at the left margin, which is set back after it."""
+    said = _MARGIN + x.to_bytes(2, "little") + said + _MARGIN + b"\x00\x00"
+    return _Strip(y, y + mark.height, 0, ((x, x + mark.width, said, mark),))
+
+
+def _barcode(mark: BarMark) -> bytes | None:
+    plain = all(" " <= char <= "~" for char in mark.data)
+    if mark.kind != "code128" or mark.rotation or not mark.plan or not plain:
+        return None
+    if not (2 <= mark.module <= 6 and 1 <= mark.height <= 255):
+        return None
+    if "".join(stretch for _, stretch in mark.plan) != mark.data:
+        return None
+    data = b""
+    for code_set, stretch in mark.plan:
+        data += b"{" + code_set.encode("ascii")
+        if code_set == "C":
+            data += bytes(int(stretch[at : at + 2]) for at in range(0, len(stretch), 2))
+        else:
+            data += _letters(stretch).replace(b"{", b"{{")
+    if len(data) > 255:
+        return None
+    return b"".join(
+        [
+            constants.BARCODE_HEIGHT + bytes([mark.height]),
+            constants.BARCODE_WIDTH + bytes([mark.module]),
+            constants.BARCODE_TXT_OFF,
+            constants.BARCODE_TYPE_B["CODE128"] + bytes([len(data)]) + data,
+        ]
+    )
+
+
+def _function(data: bytes) -> bytes:
+    """A function of ``GS ( k``."""
+    return _SYMBOL + len(data).to_bytes(2, "little") + data
+
+
+def _letters(data: str) -> bytes:
+    """Data as the printer's characters, the only way for data into the stream but for the digit pairs of a barcode.
+
+    Printable ASCII and GB 2312: every command begins with a byte below 0x20, and none is among these. A control character,
+    were one to come so far, would print as nothing.
+    """
+    return data.translate(_NOTHING).encode("gb2312")
