@@ -1,11 +1,15 @@
 """The font faces that labels are set in: which face has a character, how wide it is, how its dots lie, and fonts cut from it.
 
-Hides where the font files lie (packages of Noto fonts as variable TrueType, whose default instance, Thin, is never used),
-HarfBuzz, which reads, draws and cuts them, their loading on first need, and the memory of drawn glyphs. Any thread may
-call anything.
+Hides where the font files lie (packages of Noto fonts, and ``faces/`` for what no package has; variable ones have Thin as
+their default instance, which is never used), HarfBuzz, which reads, draws and cuts them, their loading on first need, and
+the memory of drawn glyphs. Any thread may call anything.
 
-A face's key is ``family-weight``: ``sans-400`` (Noto Sans SC), ``jp-700``. Characters are looked up in the families'
-order, see ``FAMILIES``. Advances are unhinted and without kerning, so that layout, picture and PDF agree.
+A face's key is ``family-weight``: ``sans-400`` (Noto Sans SC), ``jp-700``; with ``@percent`` it is set that much smaller:
+``sans-400@90``. Characters are looked up in the families' order, see ``FAMILIES``. Advances are unhinted and without
+kerning, so that layout, picture and PDF agree.
+
+No ink of a text leaves its line box (``ASCENT``, ``DESCENT``), or lines would touch: a character that is too high for it, such
+as Ё or Ấ, comes from its face set smaller, see ``face_for``; ``shaping`` does the same for whole runs.
 """
 
 # HarfBuzz and fontTools carry no py.typed mark: hence the ignored imports.
@@ -29,14 +33,15 @@ if TYPE_CHECKING:
 
     from labelsvc.labels.page import Glyph
 
-#: The families in the order in which a character is looked for.
-FAMILIES = ("sans", "jp", "tc", "kr")
-#: Weights in use. Lighter ones lose strokes on a worn thermal head.
+#: The families in the order in which a character is looked for: Noto Sans SC, JP, TC, KR, Noto Sans (Latin, Greek, Cyrillic),
+#: Noto Sans Arabic, Noto Serif Tibetan, Noto Emoji (black), Noto Sans Symbols 2.
+FAMILIES = ("sans", "jp", "tc", "kr", "latin", "arabic", "tibetan", "emoji", "symbols")
+#: Weights in use. Lighter ones lose strokes on a worn thermal head. Emoji and symbols have one look for all.
 WEIGHTS = (400, 500, 700)
-#: The line box of a text, as shares of the em: from the top down to the baseline, and from there to the bottom.
-#: (The fonts' own 1.16 + 0.288 leave air for scripts that no label has.)
-ASCENT = 0.88
-DESCENT = 0.2
+#: The line box of a text, as shares of the em: from the top down to the baseline, and from there to the bottom. As low as
+#: Chinese characters, and as deep as g and j, need it at all weights: the fonts' own 1.16 + 0.288 leave air for others.
+ASCENT = 0.865
+DESCENT = 0.244
 #: How far italic leans: dots to the right a dot above the baseline (12°). The fonts have no italic of their own.
 SLANT = 0.2126
 
@@ -45,11 +50,44 @@ _THRESHOLD = 112
 #: What drawn glyphs may hold in memory.
 _INK_BYTES = 48 * 2**20
 
+#: What a glyph may reach out of the line box, in ems: at the sizes of labels that is less than the half dot that rounds away.
+_SLACK = 0.007
+#: The smallest a face is set, in percent, and the steps down to there.
+_SMALLEST, _STEP = 40, 5
+
+
+class _File(NamedTuple):
+    package: str
+    path: str
+    words: str  #: for the names of fonts cut from it
+    varies: bool = True
+    emboldened: bool = False  #: strokes grow with the weight though the file has but one: thin ones get lost
+    share: float = 1.0  #: of the em: emoji are a third wider than Chinese characters
+
+
 _FILES = {
-    "sans": ("notosanssc", "NotoSansSC[wght].ttf"),
-    "jp": ("notosansjp", "NotoSansJP[wght].ttf"),
-    "tc": ("notosanstc", "NotoSansTC[wght].ttf"),
-    "kr": ("notosanskr", "NotoSansKR[wght].ttf"),
+    "sans": _File("justmytype_intl_cjk", "fonts/ofl/notosanssc/NotoSansSC[wght].ttf", "SansSC"),
+    "jp": _File("justmytype_intl_cjk", "fonts/ofl/notosansjp/NotoSansJP[wght].ttf", "SansJP"),
+    "tc": _File("justmytype_intl_cjk", "fonts/ofl/notosanstc/NotoSansTC[wght].ttf", "SansTC"),
+    "kr": _File("justmytype_intl_cjk", "fonts/ofl/notosanskr/NotoSansKR[wght].ttf", "SansKR"),
+    "latin": _File("justmytype_western_core", "fonts/ofl/notosans/NotoSans[wdth,wght].ttf", "Sans"),
+    "arabic": _File(
+        "justmytype_intl_rtl", "fonts/ofl/notosansarabic/NotoSansArabic[wdth,wght].ttf", "SansArabic"
+    ),
+    "tibetan": _File(
+        "labelsvc",
+        "labels/faces/NotoSerifTibetan-Regular.ttf",
+        "SerifTibetan",
+        varies=False,
+        emboldened=True,
+    ),
+    "emoji": _File("labelsvc", "labels/faces/NotoEmoji-Regular.ttf", "Emoji", varies=False, share=0.8),
+    "symbols": _File(
+        "justmytype_western_core",
+        "fonts/ofl/notosanssymbols2/NotoSansSymbols2-Regular.ttf",
+        "SansSymbols",
+        varies=False,
+    ),
 }
 
 
@@ -68,10 +106,13 @@ class _Family:
     def __init__(self, name: str) -> None:
         import uharfbuzz  # type: ignore[import-untyped]
 
-        folder, file = _FILES[name]
-        path = Path(str(files("justmytype_intl_cjk") / "fonts" / "ofl" / folder / file))
+        file = _FILES[name]
+        try:
+            path = Path(str(files(file.package) / file.path))
+        except ModuleNotFoundError:
+            path = Path(file.path)
         if not path.is_file():
-            raise Unavailable(f"The font file {file} is not installed", code="font.missing")
+            raise Unavailable(f"The font file {path.name} is not installed", code="font.missing")
         self.path = path
         self.face: Any = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path)))
 
@@ -94,32 +135,38 @@ def _prepared(family: _Family) -> Any:
 
 
 class Face:
-    """A family at one weight."""
+    """A family at one weight, set at ``percent`` of its full size."""
 
-    def __init__(self, family: str, weight: int) -> None:
+    def __init__(self, family: str, weight: int, percent: int = 100) -> None:
         import uharfbuzz
 
-        self.key = f"{family}-{weight}"
+        self.key = f"{family}-{weight}" + (f"@{percent}" if percent != 100 else "")
         self.family = family
         self.weight = weight
+        self.percent = percent
         source = _family(family)
         #: The font as HarfBuzz has it, at the weight, in font units. Never changed after this.
         self.font: Any = uharfbuzz.Font(source.face)
-        self.font.set_variations({"wght": weight})
-        #: Font units in an em.
-        self.units_per_em: int = source.face.upem
+        if _FILES[family].varies:
+            self.font.set_variations({"wght": weight})
+        if _FILES[family].emboldened:
+            grown = (weight - 300) / 100 * 0.008
+            self.font.synthetic_bold = (grown, grown, True)
+        #: Font units in an em of the text: more than in the file's em where the face is set smaller.
+        self.units_per_em: int = round(source.face.upem * 100 / (percent * _FILES[family].share))
         self._gids: dict[str, int] = {}
         self._units: dict[str, int] = {}
 
     @property
     def path(self) -> Path:
-        """The variable font's file; at its default instance it is Thin, so set the weight after opening."""
+        """The font's file; a variable one is Thin at its default instance, so set the weight after opening."""
         return _family(self.family).path
 
     @property
     def postscript_name(self) -> str:
         """The name of fonts cut from this face; unlike for each face, for a PDF writer takes fonts of one name for one font."""
-        return f"LabelsvcNotoSans{self.family.capitalize()}-W{self.weight}"
+        smaller = f"-S{self.percent}" if self.percent != 100 else ""
+        return f"LabelsvcNoto{_FILES[self.family].words}-W{self.weight}{smaller}"
 
     def gid(self, char: str) -> int:
         """The id of the character's glyph; 0 if the face has none."""
@@ -150,6 +197,16 @@ class Face:
         units = sum(map(self.units, text))
         return units * size / self.units_per_em + letter_spacing * max(0, len(text) - 1)
 
+    def reach(self, gid: int) -> tuple[float, float]:
+        """How far the glyph's ink reaches above and below the baseline, in ems; (0, 0) if it has none."""
+        extents = self.font.get_glyph_extents(gid)
+        if extents is None or not extents.height:
+            return 0.0, 0.0
+        return (
+            extents.y_bearing / self.units_per_em,
+            -(extents.y_bearing + extents.height) / self.units_per_em,
+        )
+
     def outline(self, gid: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
         """The glyph's outline in font units, y upwards, to be filled non-zero: ("moveTo", (x, y)), ("lineTo", (x, y)),
         ("curveTo", (x1, y1, x2, y2, x, y)), ("closePath", ())."""
@@ -172,20 +229,37 @@ def _outline(face: Face, gid: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
 
 @cache
 def face(key: str) -> Face:
-    """The face of a key such as ``sans-400``; NotFound for any other word."""
-    family, _, weight = key.partition("-")
-    if family not in _FILES or weight not in {str(each) for each in WEIGHTS}:
+    """The face of a key such as ``sans-400`` or ``tibetan-400@75``; NotFound for any other word."""
+    family, _, rest = key.partition("-")
+    weight, at, percent = rest.partition("@")
+    if (
+        family not in _FILES
+        or weight not in {str(each) for each in WEIGHTS}
+        or (at and percent not in {str(each) for each in range(_SMALLEST, 100, _STEP)})
+    ):
         raise NotFound("There is no such font face", code="font.unknown", field="face")
-    return Face(family, int(weight))
+    return Face(family, int(weight), int(percent or 100))
 
 
 def face_for(char: str, weight: int) -> Face | None:
-    """The first face of the chain that has the character; None if no font has it."""
+    """The first face of the chain that has the character, set so small that it stays in the line box; None if no font has it."""
     for family in FAMILIES:
         candidate = face(f"{family}-{weight}")
         if candidate.has(char):
-            return candidate
+            return smaller(candidate, *candidate.reach(candidate.gid(char)))
     return None
+
+
+def smaller(chosen: Face, above: float, below: float) -> Face:
+    """The face set so small that ink reaching so many ems above and below the baseline at full size stays in the line box."""
+    share = min(1.0, (ASCENT + _SLACK) / max(above, 1e-9), (DESCENT + _SLACK) / max(below, 1e-9))
+    return at_share(chosen, share)
+
+
+def at_share(chosen: Face, share: float) -> Face:
+    """The face set at the largest step not above a share of its full size (or at the smallest step there is)."""
+    percent = max(_SMALLEST, int(share * 100 / _STEP + 1e-9) * _STEP)
+    return chosen if percent >= 100 else face(f"{chosen.family}-{chosen.weight}@{percent}")
 
 
 # ── dots ──
@@ -287,8 +361,12 @@ def _opened(key: str, size: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
     chosen = face(key)
-    font = ImageFont.truetype(str(chosen.path), size, layout_engine=ImageFont.Layout.BASIC)
-    font.set_variation_by_axes([chosen.weight])
+    em = _family(chosen.family).face.upem / chosen.units_per_em * size
+    font = ImageFont.truetype(str(chosen.path), em, layout_engine=ImageFont.Layout.BASIC)
+    if _FILES[chosen.family].varies:
+        # FreeType wants a value for every axis: the other one is the width.
+        axes = len(font.get_variation_axes())
+        font.set_variation_by_axes([float(chosen.weight), 100.0][:axes])
     return font
 
 
@@ -324,7 +402,9 @@ def cut_glyphs(key: str, gids: Iterable[int]) -> tuple[bytes, dict[int, int]]:
     wanted = _wanted(chosen, (*_NOT_NEEDED, "OS/2", "cmap", "name", "post"))
     wanted.glyph_set.update(gids)
     plan = uharfbuzz.SubsetPlan(_family(chosen.family).cutting, wanted)
-    return bytes(plan.execute().blob.data), dict(plan.old_to_new_glyph_mapping)
+    cut = plan.execute()
+    same = chosen.units_per_em == cut.upem
+    return (cut.blob.data if same else _built(cut, chosen)), dict(plan.old_to_new_glyph_mapping)
 
 
 def _wanted(chosen: Face, without: Iterable[str]) -> Any:
@@ -332,7 +412,9 @@ def _wanted(chosen: Face, without: Iterable[str]) -> Any:
     import uharfbuzz
 
     wanted = uharfbuzz.SubsetInput()
-    wanted.pin_axis_location(_family(chosen.family).cutting, "wght", chosen.weight)
+    if _FILES[chosen.family].varies:
+        wanted.pin_all_axes_to_default(_family(chosen.family).cutting)
+        wanted.pin_axis_location(_family(chosen.family).cutting, "wght", chosen.weight)
     wanted.flags = uharfbuzz.SubsetFlags.NO_HINTING | uharfbuzz.SubsetFlags.NO_LAYOUT_CLOSURE
     wanted.drop_table_tag_set.update(int.from_bytes(tag.encode(), "big") for tag in without)
     return wanted
@@ -345,7 +427,6 @@ _NOT_NEEDED = ("BASE", "DSIG", "GDEF", "GPOS", "GSUB", "STAT", "VORG", "gasp", "
 def _named(cut: Any, chosen: Face) -> bytes:
     """A cut font under a name of its own: the files' names are reserved, and a PDF writer takes fonts of one name for one."""
     from fontTools.ttLib import newTable  # type: ignore[import-untyped]
-    from fontTools.ttLib.sfnt import SFNTWriter  # type: ignore[import-untyped]
 
     names = newTable("name")
     names.names = []
@@ -358,11 +439,19 @@ def _named(cut: Any, chosen: Face) -> bytes:
     )
     for number, text in zip((1, 2, 3, 4, 5, 6), (*said, chosen.postscript_name), strict=True):
         names.setName(text, number, 3, 1, 0x409)
-    tables = {tag: cut.reference_table(tag).data for tag in sorted(cut.table_tags)}
-    tables["name"] = names.compile(None)
+    return _built(cut, chosen, name=names.compile(None))
+
+
+def _built(cut: Any, chosen: Face, **replaced: bytes) -> bytes:
+    from fontTools.ttLib.sfnt import SFNTWriter  # type: ignore[import-untyped]
+
+    tables = {tag: cut.reference_table(tag).data for tag in cut.table_tags} | replaced
+    # A face set smaller has more units in its em; the outlines are the same.
+    head = tables["head"]
+    tables["head"] = head[:18] + chosen.units_per_em.to_bytes(2, "big") + head[20:]
     out = io.BytesIO()
     writer = SFNTWriter(out, len(tables), "\0\1\0\0")
-    for tag, content in tables.items():
-        writer[tag] = content
+    for tag in sorted(tables):
+        writer[tag] = tables[tag]
     writer.close()
     return out.getvalue()

@@ -1,7 +1,10 @@
 """Text for paper: cleaned of what can't be printed, broken into lines, and made to fit its box.
 
-Hides which face has which character, where Chinese and Latin text may be broken, and the search for a size.
-All measures are dots. Widths come from the fonts' own advances, so what is measured is what is printed.
+Hides which face has which character, where Chinese, Latin, Tibetan and Arabic text may be broken, and the search for a
+size. All measures are dots. Widths come from the fonts' own advances, so what is measured is what is printed.
+
+Nearly all text is plain, from one face, and has been seen before character by character: that takes microseconds. What
+must be shaped goes through ``shaping``.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
 
-from labelsvc.labels import fonts
+from labelsvc.labels import fonts, shaping
 from labelsvc.labels.page import Run
 
 #: No label has room for more; a longer text overflows anyway, and is not worth measuring.
@@ -22,18 +27,33 @@ ELLIPSIS = "…"
 
 # Characters that steer the direction or the shape of others and have no picture of their own: printed, they would
 # let data reorder what the courier reads. Variation selectors go too: the base character is printed.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
+_CONTROL = "\x00-\x09\x0b-\x1f\x7f-\x9f\u1680\u2000-\u200a\u2028\u2029\u202f\u205f"
+_BROKEN = "\ud800-\udfff\ufdd0-\ufdef"
+_MARKS = "\u0300-\u036f\u3099\u309a"
+_JAMO = "\u1100-\u1112\u1161-\u1175\u11a8-\u11c2"
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2190-\u21ff\u2300-\u23ff\u25a0-\u27bf\u2934\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+    "\U0001f000-\U0001faff"
+)
+
 _NEWLINE = re.compile("\r\n|\r")
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u1680\u2000-\u200a\u2028\u2029\u202f\u205f]")
-_BROKEN = re.compile("[\ud800-\udfff\ufdd0-\ufdef]|[^\x00-\U0010ffff]")
-_MARKED = re.compile("(.)([\u0300-\u036f\u3099\u309a]+)")
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")
+# A joiner stays between two emoji: a family is one picture where the font has it.
+_INVISIBLES = re.compile(f"(?<=[{_EMOJI}])(\u200d)(?=[{_EMOJI}])|[{_INVISIBLE}]")
+_CONTROLS = re.compile(f"[{_CONTROL}]")
+_HALVES = re.compile(f"[{_BROKEN}]")
+_LOOSE = re.compile(f"[^{_MARKS}][{_MARKS}]+|[{_JAMO}]{{2,}}")
+_DIRTY = re.compile(f"[\r{_INVISIBLE}{_CONTROL}{_BROKEN}{_MARKS}{_JAMO}]")
 
 # Punctuation that may not begin, or end, a line (kinsoku 避头尾).
-_NOT_FIRST = frozenset("，。、；：？！）】》」』〉〕〗’”…—·,.;:?!)]}%％℃°")
+_NOT_FIRST = frozenset("，。、；：？！）】》」』〉〕〗’”…—·,.;:?!)]}%％℃°،؛؟།༎༏༐༑༔་༌")
 _NOT_LAST = frozenset("（【《「『〈〔〖‘“([{￥¥$#＃№")
+#: A Tibetan syllable ends with a point, and a line may.
+_SYLLABLE_END = "་"
 
 
 def clean(text: str) -> str:
@@ -41,29 +61,22 @@ def clean(text: str) -> str:
 
     CR LF and CR become line feeds; every other control character, tab, line and paragraph separator, and unusual
     space becomes a space; characters without a picture (zero width, direction controls, variation selectors) are
-    dropped; halves of characters become U+FFFD; a letter with loose accents becomes one character where there is one.
+    dropped, but for joiners between emoji; halves of characters become U+FFFD; a letter with loose accents becomes one
+    character where there is one, and so do the letters of a Korean syllable.
     """
-    if text.isascii() and text.isprintable():
+    if _DIRTY.search(text) is None:
         return text
     text = _NEWLINE.sub("\n", text)
-    text = _CONTROL.sub(" ", text)
-    text = _INVISIBLE.sub("", text)
-    text = _BROKEN.sub("\ufffd", text)
+    text = _CONTROLS.sub(" ", text)
+    text = _INVISIBLES.sub(r"\1", _SELECTORS.sub("", text))
+    text = _HALVES.sub("\ufffd", text)
     # Only where accents are loose: normalizing all would turn some name characters into their unified look-alikes.
-    return _MARKED.sub(lambda pair: unicodedata.normalize("NFC", pair[0]), text)
+    return _LOOSE.sub(lambda pair: unicodedata.normalize("NFC", pair[0]), text)
 
 
-@lru_cache(maxsize=32768)
-def _glyph(char: str, weight: int) -> tuple[str, float, bool]:
-    """Face key, advance as a share of the em, and whether any font has the character."""
-    face = fonts.face_for(char, weight)
-    chosen = face or fonts.face(f"sans-{weight}")
-    return chosen.key, chosen.units(char) / chosen.units_per_em, face is not None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line: its text, the runs of one face each, its width, and the characters that no face has."""
+class Line(NamedTuple):
+    """One line: its text, the runs of one face and direction each as they lie from left to right, its width, and the
+    characters that no face has."""
 
     text: str
     runs: tuple[Run, ...]
@@ -71,8 +84,7 @@ class Line:
     missing: str
 
 
-@dataclass(frozen=True)
-class Fitted:
+class Fitted(NamedTuple):
     """A text in its box: the size and weight it got, its lines, the distance from line to line, and by how many dots it is
     still too wide or too high (0: it fits)."""
 
@@ -95,17 +107,135 @@ class Fitted:
         return self.pitch * (len(self.lines) - 1) + line_height(self.size) if self.lines else 0
 
 
+def baseline(size: int) -> int:
+    """From the top of a line box down to its baseline, for a text of ``size`` dots an em."""
+    # A row of dots is black from 0.44 of its height on (``fonts``): what is less needs no room.
+    return int(fonts.ASCENT * size + 0.55)
+
+
 def line_height(size: int) -> int:
-    """Height of the line box of a text of ``size`` dots an em."""
-    return round((fonts.ASCENT + fonts.DESCENT) * size)
+    """Height of the line box of a text of ``size`` dots an em: no ink leaves it."""
+    return int(fonts.ASCENT * size + 0.55) + int(fonts.DESCENT * size + 0.55)
 
 
-@dataclass(frozen=True)
+# ── plain text ──
+
+
+class _Known(dict[str, int]):
+    """The advances, in thousandths of an em, of characters that the first face has and that need no shaping."""
+
+    def __init__(self, weight: int) -> None:
+        super().__init__()
+        self.weight = weight
+        self.key = f"sans-{weight}"
+
+    def learn(self, text: str) -> None:
+        for char in set(text).difference(self):
+            if char != "\n" and not shaping.needed(char):
+                key, share, known = shaping.plain(char, self.weight)
+                if known and key == self.key:
+                    self[char] = round(share * 1000)
+
+
+_known = {weight: _Known(weight) for weight in fonts.WEIGHTS}
+
+
+class _Plain:
+    """A text without line feeds whose characters stand one by one, as ``shaping.Paragraph`` is for all others."""
+
+    __slots__ = ("alone", "ends", "key", "text", "weight")
+
+    def __init__(self, text: str, weight: int, units: Sequence[float] | None = None) -> None:
+        self.text = text
+        self.weight = weight
+        known = _known[weight]
+        self.key = known.key
+        self.alone = True
+        if units is None:
+            try:
+                units = list(map(known.__getitem__, text))
+            except KeyError:
+                known.learn(text)
+                self.alone = known.keys() >= set(text)
+                units = [shaping.plain(char, weight)[1] * 1000 for char in text]
+        #: The sum of the advances before each character, and of all, in thousandths of an em.
+        self.ends = list(accumulate(units, initial=0.0))
+
+    def broken(
+        self, size: int, spacing: int, limit: int, may_break: Callable[[str, str], bool]
+    ) -> list[tuple[int, int]]:
+        """Greedy lines no wider than the limit, as (start, end); a word that is wider by itself is broken anywhere. Spaces at
+        a break belong to neither line."""
+        text, ends, count = self.text, self.ends, len(self.text)
+        if spacing:
+            each = spacing * 1000 / size
+            ends = [end + each * at for at, end in enumerate(ends)]
+        # The spacing after a line's last character needs no room.
+        room = (limit + spacing + 0.01) * 1000 / size
+        lines: list[tuple[int, int]] = []
+        start = 0
+        while True:
+            full = bisect_right(ends, ends[start] + room, start) - 1
+            at = max(full, start + 1)
+            while at < count and text[at] == " ":
+                at += 1
+            if at >= count:
+                break
+            end = at
+            while end > start and not may_break(text[end - 1], text[end]):
+                end -= 1
+            if end <= start:
+                end = at
+            lines.append((start, start + len(text[start:end].rstrip(" "))))
+            start = end
+        lines.append((start, count if full >= count else start + len(text[start:].rstrip(" "))))
+        return lines
+
+    def width(self, start: int, end: int, size: int, spacing: int) -> int:
+        """Width in dots of the line from ``start`` to ``end``."""
+        if end <= start:
+            return 0
+        across = (self.ends[end] - self.ends[start]) * size / 1000 + spacing * (end - start - 1)
+        return math.ceil(across - 0.01)
+
+    def line(self, start: int, end: int, size: int, spacing: int) -> tuple[tuple[Run, ...], int, str]:
+        """The line from ``start`` to ``end`` as runs from left to right, its width in dots, and the characters no font has."""
+        text = self.text[start:end]
+        width = self.width(start, end, size, spacing)
+        if self.alone and text:
+            return (Run(self.key, text, 0),), width, ""
+        runs: list[Run] = []
+        missing: dict[str, None] = {}
+        begun, key = start, ""
+        for at in range(start, end):
+            face, _, known = shaping.plain(self.text[at], self.weight)
+            if not known:
+                missing[self.text[at]] = None
+            if face != key:
+                if at > start:
+                    runs.append(self._run(key, start, begun, at, size, spacing))
+                key, begun = face, at
+        if text:
+            runs.append(self._run(key, start, begun, end, size, spacing))
+        return tuple(runs), width, "".join(missing)
+
+    def _run(self, key: str, start: int, begun: int, end: int, size: int, spacing: int) -> Run:
+        x = (self.ends[begun] - self.ends[start]) * size / 1000 + spacing * (begun - start)
+        return Run(key, self.text[begun:end], round(x))
+
+
+_Paragraph = _Plain | shaping.Paragraph
+#: A line before it is set: its paragraph, and from where to where in its text.
+_Span = tuple[_Paragraph, int, int]
+
+
+@dataclass(slots=True, eq=False)
 class Setter:
     """How a text is to be set in a box of ``width`` × ``height``.
 
-    ``weight`` and ``spacing`` depend on the size (small bold strokes clog; spacing may be a share of the em).
-    ``strict`` counts the descenders' room too: then no two lines or boxes can touch.
+    ``weight`` and ``spacing`` depend on the size (small bold strokes clog; spacing may be a share of the em); neither may grow
+    as the size falls. ``strict`` counts the descenders' room too: then no two lines or boxes can touch. ``direction`` is
+    that of the text as a whole ("ltr", "rtl"): words keep their own.
     """
 
     width: int
@@ -115,99 +245,168 @@ class Setter:
     weight: Callable[[int], int]
     spacing: Callable[[int], int]
     strict: bool
+    direction: str = "ltr"
 
     def fit(self, text: str, size: int, smallest: int) -> Fitted:
         """The text at ``size``, or at the largest size down to ``smallest`` at which it fits; at ``smallest`` if at none."""
+        weight, spacing, pitch = self._measures(size)
+        units: list[int] = []
+        if self.direction != "rtl" and text:
+            known = _known[weight]
+            try:
+                units = list(map(known.__getitem__, text))
+            except KeyError:
+                pass
+            else:
+                # Nearly every text of a label: all of one face, each character seen before.
+                width = math.ceil(sum(units) * size / 1000 + spacing * (len(text) - 1) - 0.01)
+                if width <= self.width and self._needed(size) <= self.height:
+                    line = Line(text, (Run(known.key, text, 0),), width, "")
+                    return Fitted(size, weight, spacing, pitch, (line,), 0, 0)
         text = text[: LONGEST + 1]
-        while True:
-            fitted = self._at(text, size)
-            if fitted.fits or size <= smallest:
+        prepared = _Prepared(text, self.direction)
+        if units:
+            prepared.kept[weight] = [_Plain(text, weight, units[: LONGEST + 1])]
+        spans = self._spans(prepared, size, weight, spacing)
+        if size <= smallest or pitch * (len(spans) - 1) + self._needed(size) <= self.height:
+            fitted = self._fitted(spans, size, weight, spacing, pitch)
+            if size <= smallest or fitted.fits:
                 return fitted
+        if prepared.shaped:
+            # How small a script is set changes with the weight: sizes are tried one by one.
             size -= 1
+            while size > smallest and not self._fits(prepared, size):
+                size -= 1
+            return self._at(prepared, size)
+        return self._at(prepared, self._largest(prepared, smallest, size - 1))
 
     def fit_largest(self, text: str, smallest: int) -> Fitted:
         """The text as large as the box allows."""
-        low, high = smallest, max(smallest, self.height)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._at(text, middle).fits:
-                low = middle
-            else:
-                high = middle - 1
-        return self._at(text, low)
+        prepared = _Prepared(text[: LONGEST + 1], self.direction)
+        return self._at(prepared, self._largest(prepared, smallest, max(smallest, self.height)))
 
     def cut(self, text: str, size: int, end: str = ELLIPSIS) -> Fitted:
         """As many lines as the box holds (at least one), the last one shortened to carry ``end``."""
         weight, spacing, pitch = self._measures(size)
         room = max(1, 1 + (self.height - self._needed(size)) // pitch)
-        lines = self._broken(text[: LONGEST + 1], size, weight, spacing)
-        kept = lines[:room]
-        last = kept[-1]
-        if len(lines) > room or _width(last, size, weight, spacing) > self.width:
-            while last and _width(last + end, size, weight, spacing) > self.width:
-                last = last[:-1]
-            kept[-1] = last.rstrip(" ") + end
-        if not self.wrap:
-            kept = [self._shorten(line, end, size, weight, spacing) for line in kept]
+        prepared = _Prepared(text[: LONGEST + 1], self.direction)
+        spans = self._spans(prepared, size, weight, spacing)
+        kept = spans[:room]
+        for at, span in enumerate(kept):
+            last = at == len(kept) - 1 and len(spans) > room
+            if last or (
+                (at == len(kept) - 1 or not self.wrap)
+                and span[0].width(*span[1:], size, spacing) > self.width
+            ):
+                kept[at] = self._shortened(span, end, size, weight, spacing)
         return self._fitted(kept, size, weight, spacing, pitch)
 
-    def _shorten(self, line: str, end: str, size: int, weight: int, spacing: int) -> str:
-        if _width(line, size, weight, spacing) <= self.width:
-            return line
-        while line and _width(line + end, size, weight, spacing) > self.width:
-            line = line[:-1]
-        return line + end
+    def _shortened(self, span: _Span, end: str, size: int, weight: int, spacing: int) -> _Span:
+        """As much of the line as there is room for with ``end`` after it."""
+        paragraph, start, stop = span
+        line = paragraph.text[start:stop]
+        if isinstance(paragraph, _Plain):
+            tail = _Plain(end, weight).ends[-1] * size / 1000 + spacing * (len(end) if line else len(end) - 1)
+            room = (self.width - tail + 0.01) * 1000 / size
+            each = spacing * 1000 / size
+            begin = paragraph.ends[start] + each
+            kept = bisect_right(
+                range(len(line)),
+                room,
+                key=lambda at: paragraph.ends[start + at + 1] + each * (at + 1) - begin,
+            )
+        else:
+            places = [place - start for place in paragraph.starts if start <= place <= stop]
+            low, high = 0, len(places) - 1
+            while low < high:
+                middle = (low + high + 1) // 2
+                shorter = _paragraph(line[: places[middle]] + end, weight, self.direction)
+                if shorter.width(0, len(shorter.text), size, spacing) <= self.width:
+                    low = middle
+                else:
+                    high = middle - 1
+            kept = places[low]
+        made = _paragraph(line[:kept].rstrip(" ") + end, weight, self.direction)
+        return made, 0, len(made.text)
 
     def _needed(self, size: int) -> int:
         return line_height(size) if self.strict else size
 
     def _measures(self, size: int) -> tuple[int, int, int]:
+        weight, spacing = self.weight(size), self.spacing(size)
         pitch = max(1, round(size * self.line_share))
-        return self.weight(size), self.spacing(size), max(pitch, line_height(size)) if self.strict else pitch
+        return weight, spacing, max(pitch, line_height(size)) if self.strict else pitch
 
-    def _at(self, text: str, size: int) -> Fitted:
+    def _largest(self, prepared: _Prepared, low: int, high: int) -> int:
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._fits(prepared, middle):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _fits(self, prepared: _Prepared, size: int) -> bool:
         weight, spacing, pitch = self._measures(size)
-        return self._fitted(self._broken(text, size, weight, spacing), size, weight, spacing, pitch)
+        spans = self._spans(prepared, size, weight, spacing)
+        return pitch * (len(spans) - 1) + self._needed(size) <= self.height and all(
+            paragraph.width(start, end, size, spacing) <= self.width for paragraph, start, end in spans
+        )
 
-    def _fitted(self, lines: Sequence[str], size: int, weight: int, spacing: int, pitch: int) -> Fitted:
-        made = tuple(_line(line, size, weight, spacing) for line in lines)
-        widest = max((line.width for line in made), default=0)
+    def _at(self, prepared: _Prepared, size: int) -> Fitted:
+        weight, spacing, pitch = self._measures(size)
+        return self._fitted(self._spans(prepared, size, weight, spacing), size, weight, spacing, pitch)
+
+    def _fitted(self, spans: Sequence[_Span], size: int, weight: int, spacing: int, pitch: int) -> Fitted:
+        made = tuple(
+            Line(paragraph.text[start:end], *paragraph.line(start, end, size, spacing))
+            for paragraph, start, end in spans
+        )
+        widest = max(line.width for line in made)
         high = pitch * (len(made) - 1) + self._needed(size)
         return Fitted(
             size, weight, spacing, pitch, made, max(0, widest - self.width), max(0, high - self.height)
         )
 
-    def _broken(self, text: str, size: int, weight: int, spacing: int) -> list[str]:
-        lines: list[str] = []
-        for paragraph in text.split("\n"):
+    def _spans(self, prepared: _Prepared, size: int, weight: int, spacing: int) -> list[_Span]:
+        spans: list[_Span] = []
+        for paragraph in prepared.at(weight):
             if self.wrap:
-                lines += _wrap(paragraph, size, weight, spacing, self.width)
+                spans += [
+                    (paragraph, start, end)
+                    for start, end in paragraph.broken(size, spacing, self.width, _may_break)
+                ]
             else:
-                lines.append(paragraph)
-        return lines
+                spans.append((paragraph, 0, len(paragraph.text)))
+        return spans
 
 
-def _width(text: str, size: int, weight: int, spacing: int) -> float:
-    return sum(_glyph(char, weight)[1] for char in text) * size + spacing * max(0, len(text) - 1)
+class _Prepared:
+    """A text's paragraphs, ready to be broken, made once for each weight that a search for a size meets."""
+
+    __slots__ = ("direction", "kept", "text")
+
+    def __init__(self, text: str, direction: str) -> None:
+        self.text = text
+        self.direction = direction
+        self.kept: dict[int, list[_Paragraph]] = {}
+
+    @property
+    def shaped(self) -> bool:
+        return self.direction == "rtl" or shaping.needed(self.text)
+
+    def at(self, weight: int) -> list[_Paragraph]:
+        found = self.kept.get(weight)
+        if found is None:
+            found = [_paragraph(part, weight, self.direction) for part in self.text.split("\n")]
+            self.kept[weight] = found
+        return found
 
 
-def _line(text: str, size: int, weight: int, spacing: int) -> Line:
-    runs: list[Run] = []
-    missing: dict[str, None] = {}
-    x, begin, start, key = 0.0, 0.0, 0, ""
-    for at, char in enumerate(text):
-        face, share, known = _glyph(char, weight)
-        if not known:
-            missing[char] = None
-        if face != key:
-            if at:
-                runs.append(Run(key, text[start:at], round(begin)))
-            key, start, begin = face, at, x
-        x += share * size + spacing
-    if text:
-        runs.append(Run(key, text[start:], round(begin)))
-        x -= spacing
-    return Line(text, tuple(runs), math.ceil(x - 0.01), "".join(missing))
+def _paragraph(text: str, weight: int, direction: str) -> _Paragraph:
+    if direction == "rtl" or shaping.needed(text):
+        return shaping.Paragraph(text, weight, direction != "rtl")
+    return _Plain(text, weight)
 
 
 def _is_wide(char: str) -> bool:
@@ -219,6 +418,7 @@ def _is_wide(char: str) -> bool:
         or 0xF900 <= code <= 0xFAFF
         or 0xFE30 <= code <= 0xFE4F
         or 0xFF00 <= code <= 0xFFEF
+        or 0x1F000 <= code <= 0x1FAFF
         or code >= 0x20000
     )
 
@@ -232,33 +432,4 @@ def _may_break(before: str, after: str) -> bool:
         return False
     if before == "-" and after.isdigit():
         return False  # a phone number stays whole
-    return _is_wide(before) or _is_wide(after) or before in "-/,;，；、"
-
-
-def _wrap(text: str, size: int, weight: int, spacing: int, limit: int) -> list[str]:
-    """Greedy lines no wider than the limit; a word that is wider by itself is broken anywhere. Spaces at a break go."""
-    lines: list[str] = []
-    start, possible, x = 0, 0, 0.0
-    widths = [_glyph(char, weight)[1] * size for char in text]
-    at = 0
-    while at < len(text):
-        if at > start and _may_break(text[at - 1], text[at]):
-            possible = at
-        x += widths[at] + (spacing if at > start else 0)
-        if x > limit + 0.01 and text[at] != " " and at > start:
-            end = possible if possible > start else at
-            lines.append(text[start:end].rstrip(" "))
-            start = possible = end
-            x = sum(widths[start:at]) + spacing * max(0, at - start - 1)
-            if at > start:
-                x += spacing
-            x += widths[at]
-            if x > limit + 0.01 and at > start:
-                # What was carried over is too wide with this character: break again right here.
-                lines.append(text[start:at])
-                start = possible = at
-                x = widths[at]
-        at += 1
-    last = text[start:]
-    lines.append(last.rstrip(" ") if x > limit + 0.01 else last)
-    return lines
+    return _is_wide(before) or _is_wide(after) or before in f"-/,;，；、{_SYLLABLE_END}"

@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import Box, Grid, turned
-from labelsvc.labels.fonts import ASCENT
 from labelsvc.labels.page import Mark, Rotation, TextMark
 from labelsvc.labels.plan import Piece, Sheet
 from labelsvc.labels.template import Element, Style, Value, points
@@ -59,6 +58,7 @@ def setter_for(
         weight=lambda size: large if size >= from_size else small,
         spacing=spacing,
         strict=strict,
+        direction=style.direction,
     )
 
 
@@ -211,7 +211,7 @@ class TextPiece(Piece):
             top = max(0, min(top, height - whole))
         style, source, box = self.style, self.source, self.box
         baseline, underline, italic, inverse = (
-            round(ASCENT * size),
+            texts.baseline(size),
             style.underline,
             style.italic,
             style.white_text,

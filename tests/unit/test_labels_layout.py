@@ -129,7 +129,7 @@ def test_text_is_aligned_across(align, x):
         ),
         TextMark,
     )
-    assert (mark.x, mark.width, mark.size, mark.baseline, mark.height) == (x, 40, 20, 18, 22)
+    assert (mark.x, mark.width, mark.size, mark.baseline, mark.height) == (x, 40, 20, 17, 22)
 
 
 @pytest.mark.parametrize(("valign", "y"), [("top", 40), ("middle", 70), ("bottom", 98)])
