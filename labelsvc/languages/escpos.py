@@ -89,7 +89,7 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
     if target.letters == "font" and page.dpi == 203:
         said += _strips(page, target)
     else:
-        said += _rasters(*patches.draw(page, None, target))
+        said += _rasters(*patches.draw(page, target))
     if target.cut:
         # Feeds to the knife by itself.
         said.append(_CUT)
@@ -175,15 +175,12 @@ class _Strip(NamedTuple):
 def _strips(page: Page, target: Target) -> Iterator[bytes]:
     """The page from top to bottom, strips that the printer draws by itself between pictures of all else."""
     strips, dots = _parted(page, target)
-    # What lies across the rows of a strip, and whatever reaches into them, goes as dots together with the strip's marks.
-    while True:
-        stride, rows = patches.draw(page, dots, target)
-        clear = [strip for strip in strips if not any(rows[strip.top * stride : strip.bottom * stride])]
-        if len(clear) == len(strips):
-            break
-        kept = {id(strip) for strip in clear}
-        dots += [said[3] for strip in strips if id(strip) not in kept for said in strip.said]
-        strips = clear
+    stride, rows = patches.draw(page if not strips else _of(page, dots), target)
+    # A glyph may reach out of its line box: whatever has ink in the rows of a strip goes as dots together with the strip's marks.
+    while inked := [strip for strip in strips if any(rows[strip.top * stride : strip.bottom * stride])]:
+        strips = [strip for strip in strips if strip not in inked]
+        dots += [said[3] for strip in inked for said in strip.said]
+        stride, rows = patches.draw(_of(page, dots), target)
     if strips:
         yield _OWN_FONT
     at = 0
@@ -209,16 +206,37 @@ def _parted(page: Page, target: Target) -> tuple[list[_Strip], list[Mark]]:
             before = found.get(key)
             found[key] = strip._replace(said=before.said + strip.said) if before else strip
     strips = sorted(found.values(), key=lambda strip: strip.top)
-    alone = []
-    for one in strips:
-        edges = sorted((left, right) for left, right, _, _ in one.said)
-        apart = all(before[1] <= after[0] for before, after in itertools.pairwise(edges))
-        meets = any(one.top < other.bottom and other.top < one.bottom for other in strips if other is not one)
-        if apart and not meets:
-            alone.append(one)
-        else:
-            dots += [said[3] for said in one.said]
-    return alone, dots
+    taken = [_rows(mark, target) for mark in dots]
+    while True:
+        alone = [strip for strip in strips if _apart(strip, strips, taken)]
+        if len(alone) == len(strips):
+            return strips, dots
+        moved = [said[3] for strip in strips if strip not in alone for said in strip.said]
+        taken += [_rows(mark, target) for mark in moved]
+        dots += moved
+        strips = alone
+
+
+def _apart(one: _Strip, strips: list[_Strip], taken: list[tuple[int, int]]) -> bool:
+    """True if a strip's words stand side by side, and nothing else lies in its rows."""
+    edges = sorted((left, right) for left, right, _, _ in one.said)
+    if any(after[0] < before[1] for before, after in itertools.pairwise(edges)):
+        return False
+    others = [(other.top, other.bottom) for other in strips if other is not one]
+    return not any(one.top < bottom and top < one.bottom for top, bottom in (*others, *taken))
+
+
+def _rows(mark: Mark, target: Target) -> tuple[int, int]:
+    """The rows that a mark's dots lie in, but for glyphs that reach out of their line."""
+    if isinstance(mark, TextMark):
+        return mark.y + target.offset_y, mark.y + mark.height + target.offset_y
+    _, top, _, bottom = patches.reach(mark)
+    return top + target.offset_y, bottom + target.offset_y
+
+
+def _of(page: Page, marks: list[Mark]) -> Page:
+    """A page of some of its marks."""
+    return Page(page.width, page.height, page.dpi, tuple(marks))
 
 
 def _said(mark: Mark, page: Page, target: Target) -> _Strip | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from labelsvc.labels import (
     BarMark,
     EllipseMark,
+    Fixed,
     GroupMark,
     ImageMark,
     LineMark,
@@ -27,9 +28,11 @@ from labelsvc.labels import (
 from labelsvc.languages import raster
 
 if TYPE_CHECKING:
-    from PIL import Image
+    import numpy as np
 
     from labelsvc.languages.target import Target
+
+    Bytes = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 
 #: A box by its edges, in dots: left, top, right, bottom (the last two just outside).
 Edges = tuple[int, int, int, int]
@@ -66,12 +69,12 @@ def write(
 
     ``say`` gives the commands of a mark, or None if it must go as dots; ``graphic`` those of a piece. Pictures come first
     and never overlap, so that it is all one whether a printer lays a picture over what is there or only adds its dots.
-    What was made of the page's fixed part is kept, under the language and target.
+    What the page's fixed part becomes is kept, under the language and target.
     """
     hidden = covered(page.marks)
     fixed = page.fixed.marks if page.fixed else ()
     under = frozenset(place for place in hidden if place < len(fixed))
-    kept = _kept(page, target, under, say, graphic)
+    kept = _kept(page, target, under, say)
     said, dots = list(kept.said), [fixed[place] for place in sorted(under)]
     for place, mark in enumerate(page.marks[len(fixed) :], len(fixed)):
         words = None if place in hidden else say(mark)
@@ -79,35 +82,21 @@ def write(
             dots.append(mark)
         else:
             said.append(words)
-    pieces = cut(page, dots, target)
-    if any(_meet(piece.edges, edges) for piece in pieces for edges in kept.edges):
-        pieces = cut(page, [*kept.dots, *dots], target)
-        pictures = b""
-    else:
-        pictures = kept.pictures
-    return b"".join([pictures, *map(graphic, pieces), *said])
+    return b"".join([*map(graphic, cut(page, dots, target, kept.dots)), *said])
 
 
 class _Kept(NamedTuple):
-    """What was made of a fixed part."""
+    """What became of a fixed part: commands, and the marks that go as dots (as a fixed part, so that they are drawn once)."""
 
     said: tuple[bytes, ...]
-    dots: tuple[Mark, ...]
-    edges: tuple[Edges, ...]
-    pictures: bytes
+    dots: Fixed
 
 
-def _kept(
-    page: Page,
-    target: Target,
-    under: frozenset[int],
-    say: Callable[[Mark], bytes | None],
-    graphic: Callable[[Piece], bytes],
-) -> _Kept:
-    """The fixed marks' commands, but for those that something white of this label covers (``under``)."""
+def _kept(page: Page, target: Target, under: frozenset[int], say: Callable[[Mark], bytes | None]) -> _Kept:
+    """The fixed marks, but for those that something white of this label covers (``under``)."""
     if page.fixed is None:
-        return _Kept((), (), (), b"")
-    # The page's size belongs to it too: it is where pictures are cut off.
+        return _Kept((), Fixed(()))
+    # The page's size belongs to it too: it is where bars are cut off.
     key: Hashable = (target.language, target, page.width, page.height, under)
     found: _Kept | None = page.fixed.kept.get(key)
     if found is not None:
@@ -121,13 +110,7 @@ def _kept(
                 dots.append(mark)
             else:
                 said.append(words)
-    pieces = cut(page, dots, target)
-    made = _Kept(
-        tuple(said),
-        tuple(dots),
-        tuple(piece.edges for piece in pieces),
-        b"".join(map(graphic, pieces)),
-    )
+    made = _Kept(tuple(said), Fixed(tuple(dots)))
     if len(page.fixed.kept) < _KEPT:
         page.fixed.kept[key] = made
     return made
@@ -206,10 +189,8 @@ def _meet(one: Edges, other: Edges) -> bool:
 # ── dots ──
 
 
-def draw(page: Page, marks: Iterable[Mark] | None, target: Target) -> tuple[int, bytes]:
-    """The marks (None: the whole page) as (bytes a row, rows), moved by the target's offset and cut at the page's edges."""
-    if marks is not None:
-        page = Page(page.width, page.height, page.dpi, tuple(marks))
+def draw(page: Page, target: Target) -> tuple[int, bytes]:
+    """The page as (bytes a row, rows), moved by the target's offset and cut at the page's edges."""
     stride, rows = raster.draw(page)
     if not (target.offset_x or target.offset_y):
         return stride, rows
@@ -220,43 +201,40 @@ def draw(page: Page, marks: Iterable[Mark] | None, target: Target) -> tuple[int,
     return stride, moved.tobytes()
 
 
-def cut(page: Page, marks: list[Mark], target: Target) -> list[Piece]:
-    """The marks' picture, drawn one over the other, as pieces that leave out blank paper; from top to bottom."""
-    if not marks:
+def cut(page: Page, marks: list[Mark], target: Target, fixed: Fixed | None = None) -> list[Piece]:
+    """The marks' picture, drawn one over the other after ``fixed``, as pieces that leave out blank paper; from top to bottom."""
+    before = fixed.marks if fixed else ()
+    if not before and not marks:
         return []
-    from PIL import Image
+    import numpy as np
 
-    stride, rows = draw(page, marks, target)
-    # A pixel is a byte of eight dots: Pillow finds and cuts what is not blank.
-    picture = Image.frombytes("L", (stride, page.height), rows)
-    return list(_cut(picture, 0, 0))
+    part = Page(page.width, page.height, page.dpi, (*before, *marks), fixed=fixed if before else None)
+    stride, rows = draw(part, target)
+    return list(_cut(np.frombuffer(rows, np.uint8).reshape(page.height, stride), 0, 0))
 
 
-def _cut(picture: Image.Image, x: int, y: int) -> Iterator[Piece]:
-    """Cuts along blank rows or else along blank columns, and the parts likewise, until neither helps."""
-    columns, rows = (bytes(line) for line in picture.getprojection())
-    wide, high = picture.size
-    spans = list(_inked(rows, max(1, _GAP // wide)))
+def _cut(dots: Bytes, x: int, y: int) -> Iterator[Piece]:
+    """Cuts along blank rows or else along blank columns (of eight dots), and the parts likewise, until neither helps."""
+    spans = list(_inked((dots.max(axis=1) != 0).tobytes(), max(1, _GAP // dots.shape[1])))
     if len(spans) > 1:
         for top, bottom in spans:
-            yield from _cut(picture.crop((0, top, wide, bottom)), x, y + top)
+            yield from _cut(dots[top:bottom], x, y + top)
         return
     if not spans:
         return
     [(top, bottom)] = spans
-    spans = list(_inked(columns, max(1, _GAP // high)))
+    dots = dots[top:bottom]
+    spans = list(_inked((dots.max(axis=0) != 0).tobytes(), max(1, _GAP // (bottom - top))))
     if len(spans) > 1:
         for left, right in spans:
-            yield from _cut(picture.crop((left, top, right, bottom)), x + left, y + top)
+            yield from _cut(dots[:, left:right], x + left, y + top)
         return
     [(left, right)] = spans
-    if (left, top, right, bottom) != (0, 0, wide, high):
-        picture = picture.crop((left, top, right, bottom))
-    yield Piece(8 * (x + left), y + top, right - left, bottom - top, picture.tobytes())
+    yield Piece(8 * (x + left), y + top, right - left, bottom - top, dots[:, left:right].tobytes())
 
 
 def _inked(line: bytes, gap: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of each stretch that has ink; stretches nearer than ``gap`` count as one."""
+    """(start, end) of each stretch of ones, ``line`` being ones and zeros; stretches nearer than ``gap`` count as one."""
     blank = bytes(gap + 1)
     start = line.find(1)
     while start >= 0:
