@@ -1,10 +1,11 @@
 """Labels: a template and data become a Page of marks. Pure: no files but templates and fonts, no state.
 
 Hides CNPL, fonts, line breaking and symbols. ``compose(parse(text), data, dpi)`` is the whole of it, ``compose_all`` where
-a table may split over pages; ``fonts`` and ``symbols`` are for the printer languages, which draw the same characters and bars.
+a table may split over pages; ``fonts`` and ``symbols`` are for the printer languages, which draw the same characters and bars;
+``quality.report(page)`` says how well the page's barcodes can be read.
 """
 
-from labelsvc.labels import fonts, symbols
+from labelsvc.labels import fonts, quality, symbols
 from labelsvc.labels.layout import compose, compose_all
 from labelsvc.labels.page import (
     DOTS_PER_MM,
@@ -26,6 +27,7 @@ from labelsvc.labels.page import (
     TextMark,
 )
 from labelsvc.labels.plan import Pictures
+from labelsvc.labels.quality import SymbolQuality
 from labelsvc.labels.template import Context, StandardTemplates, Template, parse
 
 __all__ = [
@@ -48,11 +50,13 @@ __all__ = [
     "Rotation",
     "Run",
     "StandardTemplates",
+    "SymbolQuality",
     "Template",
     "TextMark",
     "compose",
     "compose_all",
     "fonts",
     "parse",
+    "quality",
     "symbols",
 ]
