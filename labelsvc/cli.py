@@ -8,7 +8,9 @@ refused, also of one item of many, 5 the other side doesn't answer, 1 anything e
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +22,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelsvc import __version__, log, settings
-from labelsvc.errors import Conflict, Gone, Invalid, LabelsvcError, NotFound, Refused, Unavailable
+from labelsvc.errors import (
+    Conflict,
+    Gone,
+    Invalid,
+    LabelsvcError,
+    NotFound,
+    Refused,
+    TemplateError,
+    Unavailable,
+)
 from labelsvc.security import Actor, Role, StoreKind
 
 if TYPE_CHECKING:
     from labelsvc.daemon import Rooms
+    from labelsvc.labels import Template
     from labelsvc.waybills import Application, IssueRequest, Subscription, Waybill
 
 app = typer.Typer(
@@ -51,6 +63,7 @@ orders = _group("orders", "Orders 订单.")
 waybills = _group("waybills", "E-waybills 面单.")
 batches = _group("batches", "Hundreds of parcels at once 批量取号.")
 numbers = _group("numbers", "Waybill numbers from a carrier's file, or from elsewhere 单号.")
+templates = _group("templates", "Label templates 模板.")
 printers = _group("printers", "Printers 打印机.")
 jobs = _group("jobs", "Print jobs 打印任务.")
 labels = _group("labels", "Single labels 标签.")
@@ -65,6 +78,7 @@ Limit = Annotated[int, typer.Option(min=1, max=100)]
 Clear = Annotated[
     bool, typer.Option("--clear", help="Show people in clear; needs --reason, is written down.")
 ]
+Dpi = Annotated[int, typer.Option(help="Resolution of the print head: 203, 300 or 600.")]
 Why = Annotated[str, typer.Option("--reason", help="With --clear: why; for the audit trail.")]
 
 EXITS: tuple[tuple[type[LabelsvcError], int], ...] = (
@@ -1103,14 +1117,175 @@ def retire_key(key_id: str, as_json: AsJson = False) -> None:
 # -- printers, jobs, labels --------------------------------------------------------------------------------------
 
 
-@app.command("templates")
+@templates.command("list")
 def list_templates(as_json: AsJson = False) -> None:
     """List the standard templates."""
-    templates = _Desk().rooms.templates
-    found = [templates.get(name) for name in templates.names()]
+    from labelsvc.labels import StandardTemplates
+
+    shelf = StandardTemplates()
+    found = [shelf.get(name) for name in shelf.names()]
     _show(
         [{"name": one.name, "width_mm": one.width_mm, "height_mm": one.height_mm} for one in found], as_json
     )
+
+
+@templates.command("check")
+def check_templates(
+    files: list[str],
+    data: Annotated[str, typer.Option(help="A label's data, a JSON file (or -); a sample by default.")] = "",
+    dpi: Dpi = 203,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with templates, FILE:LINE: ELEMENT: REASON; exit status 2 if one can't be used.
+
+    Each is read, then composed with data. What goes wrong with the sample data alone is a warning: the sample can't know
+    what a script expects.
+    """
+    given = _object(data) if data else None
+    findings = [finding for file in files for finding in _findings(file, given, dpi)]
+    if as_json:
+        _show(findings, as_json)
+    for one in () if as_json else findings:
+        warning = "warning: " if one["severity"] == "warning" else ""
+        print(f"{one['file']}:{one['line'] or 1}: {one['element']}: {warning}{one['reason']}")
+    if any(one["severity"] == "error" for one in findings):
+        raise typer.Exit(2)
+
+
+def _findings(file: str, data: Mapping[str, Any] | None, dpi: int) -> Iterable[dict[str, Any]]:
+    """What is wrong with a template, worst first: file, line, element, code, reason, severity."""
+    from labelsvc.labels import compose_all, parse, sample_data
+
+    try:
+        template = parse(_read_text(file), Path(file).stem)
+    except TemplateError as error:
+        yield _finding(file, error, "error")
+        return
+    try:
+        pages = compose_all(template, sample_data(template) if data is None else data, dpi)
+    except Invalid as error:
+        yield _finding(file, error, "warning" if data is None else "error")
+        return
+    told = dict.fromkeys(warning for page in pages for warning in page.warnings)
+    for warning in told:
+        where = re.search(r"(.*?) ?\(?line ([0-9]+)\)?$", warning.source)
+        yield {
+            "file": file,
+            "line": int(where[2]) if where else None,
+            "element": where[1] if where else warning.source or "page",
+            "code": warning.code,
+            "reason": warning.detail,
+            "severity": "warning",
+        }
+
+
+def _finding(file: str, error: Invalid, severity: str) -> dict[str, Any]:
+    line, element = error.facts.get("line"), error.facts.get("element")
+    # The detail begins with what stands in fields of its own here.
+    reason = re.sub(r"^(?:Line \d+(?:, [^:]*)?|[^:]* \(?line \d+\)?): ", "", error.detail)
+    sample = "with sample data, " if severity == "warning" else ""
+    return {
+        "file": file,
+        "line": line,
+        "element": element or "template",
+        "code": error.code,
+        "reason": sample + reason,
+        "severity": severity,
+    }
+
+
+@templates.command("render")
+def render_template(
+    template: Annotated[str, typer.Argument(help="A file, or the name of a standard template.")],
+    data: Annotated[str, typer.Option(help="A label's data, a JSON file (or -); a sample by default.")] = "",
+    area: Annotated[str, typer.Option(help="A custom area 自定义区 to put into its place, a file.")] = "",
+    dpi: Dpi = 203,
+    language: Annotated[str, typer.Option(help="png, pdf, or a printer's language such as zpl.")] = "png",
+    out: Annotated[Path | None, typer.Option(help="Where to; by default NAME.LANGUAGE here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw one label of a template into a file, as a picture, a document, or a printer's bytes.
+
+    Several pages of a label that splits are several pages of a PDF, labels of a printer, or pictures NAME-1, NAME-2 …
+    """
+    from labelsvc.labels import compose_all, parse, sample_data
+    from labelsvc.languages import Target, encode, write
+
+    found = _template(template)
+    custom = parse(_read_text(area), Path(area).stem) if area else None
+    if custom and not custom.is_area:
+        raise Invalid("A custom area's outermost element is a layout", field="area")
+    label = _object(data) if data else sample_data(found)
+    if custom and not data:
+        label = {**sample_data(custom), **label}
+    pages = compose_all(found, label, dpi, area=custom)
+    target = Target(language, dpi=dpi)
+    out = out or Path(f"{found.name}.{language}")
+    files = {out: pages}
+    if language == "png" and len(pages) > 1:
+        files = {out.with_stem(f"{out.stem}-{at}"): (page,) for at, page in enumerate(pages, 1)}
+    for file, its_pages in files.items():
+        made = io.BytesIO()
+        if len(its_pages) == 1:
+            made.write(encode(its_pages[0], target, found.name))
+        else:
+            write(its_pages, target, made, found.name)
+        _write_bytes(file, made.getvalue())
+    told = dict.fromkeys(warning for page in pages for warning in page.warnings)
+    _show(
+        {
+            "files": [str(file) for file in files],
+            "pages": len(pages),
+            "width_mm": found.width_mm,
+            "height_mm": found.height_mm,
+            "warnings": [f"{one.source}: {one.detail} [{one.code}]" for one in told],
+        },
+        as_json,
+    )
+
+
+@templates.command("new")
+def new_template(
+    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")],
+    size: Annotated[str, typer.Option(help="Width × height of the paper in mm, such as 100x180.")],
+    out: Annotated[Path | None, typer.Option(help="Where to; by default NAME.xml here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented template to begin with; a file that is there already stays."""
+    from labelsvc.labels import starter
+
+    sides = re.fullmatch(r"\s*([0-9]{1,4}(?:\.[0-9]{1,3})?)\s*[x×]\s*([0-9]{1,4}(?:\.[0-9]{1,3})?)\s*", size)
+    if not sides:
+        raise Invalid("The size is written like 100x180", field="size")
+    text = starter(name, float(sides[1]), float(sides[2]))
+    out = out or Path(f"{name}.xml")
+    if out.exists():
+        raise Invalid("There is such a file already", field="out")
+    _write_bytes(out, text.encode())
+    _show({"file": str(out)}, as_json)
+
+
+def _template(named: str) -> Template:
+    """The template in a file, or the standard one of this name."""
+    from labelsvc.labels import StandardTemplates, parse
+
+    if Path(named).suffix or Path(named).is_file():
+        return parse(_read_text(named), Path(named).stem)
+    return StandardTemplates().get(named)
+
+
+def _object(file: str) -> dict[str, Any]:
+    found = _read(file)
+    if not isinstance(found, dict):
+        raise Invalid("A label's data is one JSON object", field="data")
+    return found
+
+
+def _write_bytes(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise Invalid(f"{file} can't be written ({error.strerror})", field="out") from None
 
 
 @printers.command("profiles")

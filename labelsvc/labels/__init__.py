@@ -28,6 +28,7 @@ from labelsvc.labels.page import (
 )
 from labelsvc.labels.plan import Pictures
 from labelsvc.labels.quality import SymbolQuality
+from labelsvc.labels.starter import sample_data, starter
 from labelsvc.labels.template import Context, StandardTemplates, Template, parse
 
 __all__ = [
@@ -58,5 +59,7 @@ __all__ = [
     "fonts",
     "parse",
     "quality",
+    "sample_data",
+    "starter",
     "symbols",
 ]

@@ -171,7 +171,7 @@ class Program:
                 raise TemplateError(
                     "The template's scripts are too long", code="template.too_long", line=part.line
                 )
-        return "(function (_data, _config, _context, $piece, $value) {" + "".join(source) + "})"
+        return "(function (_data, _config, _context, $piece, $value) {\n" + "".join(source) + "})"
 
     def _included(self, part: Code, includes: Mapping[str, str]) -> str:
         match = _INCLUDE.fullmatch(part.text)
@@ -190,14 +190,14 @@ class Program:
         if any(limit in kind for limit in _LIMITS):
             reason = next(reason for limit, reason in _LIMITS.items() if limit in kind)
             raise TemplateError(f"A script takes too much: {reason}", code="template.script_limit")
-        found = [int(number) for number in _WHERE.findall(rest)]
+        found = [int(number) - 2 for number in _WHERE.findall(rest) if number != "1"]  # the prelude is line 1
         # What a script throws, and the names in a message, can be data: only what the template says itself is told.
         known = all(word in self._words or word.lower() in _ENGINE_WORDS for word in _WORD.findall(kind)[1:])
         told = kind if known and re.match(r"[A-Za-z]*Error: ", kind) else "an error was thrown"
         if not found:  # what is thrown needn't be an Error, and says then not from where
             raise TemplateError(f"A script of the template: {told}", code="template.script", element="script")
         # An error past the last line is about the end of the script: a brace that is missing.
-        line = self._lines[min(found[0], len(self._lines)) - 1] if self._lines else 1
+        line = self._lines[min(found[0], len(self._lines) - 1)] if self._lines else 1
         raise TemplateError(
             f"Line {line}, script: {told}", code="template.script", element="script", line=line
         )

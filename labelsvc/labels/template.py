@@ -826,7 +826,7 @@ def parse(text: str, name: str = "", includes: Mapping[str, str] | None = None) 
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"The template is longer than {MAX_BYTES // 1024} KiB", code="template.too_long")
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")  # as XML reads line ends
     for stranger in (_OPEN, _CLOSE, _STATEMENT):
         if stranger in text:
             line = text.count("\n", 0, text.index(stranger)) + 1
@@ -1005,7 +1005,9 @@ class _Tree:
 
     def _start(self, qualified: str, found: dict[str, str]) -> None:
         namespace, _, tag = qualified.rpartition("\n")
-        here = Element(tag if re.fullmatch(r"\w{1,40}", tag) else "element", self.line, {}, {}, {}, (), ())
+        shown = tag if re.fullmatch(r"\w{1,40}", tag) else "element"
+        name = found.get(f"{OWN_NAMESPACE}\nname")
+        here = Element(shown, self.line, {}, {}, {"name": name} if name else {}, (), ())
         self.count += 1
         if self.count > MAX_ELEMENTS:
             here.fail(f"more than {MAX_ELEMENTS} elements", code="template.too_long")

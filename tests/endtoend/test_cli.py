@@ -245,7 +245,8 @@ def test_people_are_masked_unless_there_is_a_reason(opened: Operator):
 
 #: Commands that meet no person: what the machine or the store is and has.
 IMPERSONAL = {
-    *("version", "serve", "migrate", "settings", "demo", "erase", "backup", "templates"),
+    *("version", "serve", "migrate", "settings", "demo", "erase", "backup"),
+    *("templates list", "templates check", "templates render", "templates new"),
     *(
         "stores list",
         "stores create",

@@ -190,6 +190,8 @@ def test_included_scripts_come_from_the_caller_only():
         ("\n<% if (1) { %>\n<text/>", 2, "SyntaxError"),
         ("\n<%= {} %>", 2, "not a text, a number or a truth value"),
         ("\n\n<%= function () {} %>", 3, "not a text"),
+        ("\n\n<%= {} %>\n<% var a = 1;\n\n\n\n\n %>", 3, "not a text"),
+        ("<% var f =\n function () { null.x } %>\n<%\n[1].forEach(f)\n\n\n %>", 2, "of null"),
         ("\n<%= 'x' 'y' %>", 2, "SyntaxError"),
     ],
 )

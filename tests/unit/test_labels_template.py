@@ -1,5 +1,6 @@
 """Reading CNPL: what is taken, what is refused and on which line."""
 
+import re
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -156,6 +157,8 @@ def test_any_data_prints_literally(text):
         ("\n<text><%= _data </text>", 2, "without its end"),
         ("\n<text value='<%=\n _data.x\n%>'/>\n<bogus/>", 5, "not an element"),
         ("\n<text>\uf8fe</text>", 2, "reserved"),
+        ("\r\n<rect/>\r<bogus/>", 3, "not an element"),
+        ("\r\n<% var a =\r\n1 2 %>", 3, "SyntaxError"),
         (f'\n<text {OWN} labelsvc:requird="true"/>', 2, "isn't known"),
         (f'\n<text {OWN} labelsvc:name="<%= _data.x %>"/>', 2, "depends on data"),
         ('\n<text xmlns:x="urn:x"><x:y/></text>', 2, "not an element"),
@@ -490,7 +493,7 @@ def _is_a_template_or_refused(text):
             element.fill(element.content, bound)
     except TemplateError as error:
         assert error.facts.get("line", 1) >= 1
-        assert error.facts.get("line", 1) <= text.count("\n") + 1
+        assert error.facts.get("line", 1) <= len(re.findall("\r\n?|\n", text)) + 1
         assert error.code in {
             "template.invalid",
             "template.script",
