@@ -62,6 +62,8 @@ class ImagePiece(Piece):
     def draw(self, sheet: Sheet, value: str) -> None:
         """The picture stretched to its box; what leaves the page is cut off."""
         element, box = self.element, self.box
+        if not value.strip() and element.wants("hideEmpty"):
+            return
         shown = box.cut_to(self.paper)
         if shown.width <= 0 or shown.height <= 0:
             element.fail("the image has no size or leaves the page", code="label.off_page")
