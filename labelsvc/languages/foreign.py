@@ -145,6 +145,11 @@ def _pdf(content: bytes, asked: Request) -> Iterator[tuple[bool, bytes]]:
             page = document[number]
         except pypdfium2.PdfiumError as error:
             raise Wrong("unreadable") from error
+        # What PDFium has no memory for it leaves out without a word, and a label would come out blank.
+        for picture in page.get_objects(filter=(pdfium.FPDF_PAGEOBJ_IMAGE,)):
+            across, down = picture.get_px_size()
+            if across * down > asked.max_pixels:
+                raise Wrong("pixels")
         dots = asked.per_mm * 25.4 / 72
         width, height = (side * dots for side in page.get_size())
         if not (0.5 <= width < 1e6 and 0.5 <= height < 1e6):

@@ -369,40 +369,56 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_unopened():
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
+    pixels = zlib.compress(bytes(10**6))
     head = (60000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(bytes(10**6)))
-        + chunk(b"IEND", b"")
-    )
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     assert refused(bomb) == "picture.size"
+    # The same in a PDF, which PDFium would leave out and print the rest.
+    writer = pypdf.PdfWriter()
+    leaf = writer.add_blank_page(200, 200)
+    picture = pypdf.generic.StreamObject()
+    picture._data = pixels
+    said = {"/Type": "/XObject", "/Subtype": "/Image", "/ColorSpace": "/DeviceRGB", "/Filter": "/FlateDecode"}
+    for key, value in said.items():
+        picture[name(key)] = name(value)
+    for key, number in (("/Width", 60000), ("/Height", 60000), ("/BitsPerComponent", 8)):
+        picture[name(key)] = pypdf.generic.NumberObject(number)
+    shows(writer, leaf, writer._add_object(picture), b"200 0 0 200 0 0 cm /X Do")
+    out = io.BytesIO()
+    writer.write(out)
+    assert refused(out.getvalue()) == "picture.size"
+
+
+name = pypdf.generic.NameObject
+
+
+def shows(writer: pypdf.PdfWriter, leaf, shown, operators: bytes) -> None:
+    """Let a page show one object, called X."""
+    content = pypdf.generic.StreamObject()
+    content.set_data(operators)
+    leaf[name("/Contents")] = writer._add_object(content)
+    objects = pypdf.generic.DictionaryObject({name("/X"): shown})
+    leaf[name("/Resources")] = pypdf.generic.DictionaryObject({name("/XObject"): objects})
 
 
 def nested(levels: int, fan: int) -> bytes:
     """A PDF whose page shows a form that shows ten forms that show ten forms ..."""
     writer = pypdf.PdfWriter()
     leaf = writer.add_blank_page(200, 200)
-    names = pypdf.generic.NameObject
     inner = None
     for level in range(levels):
         form = pypdf.generic.StreamObject()
         say = b"0 0 9 9 re f " if inner is None else b"/X Do " * fan
         form.set_data(say)
-        form[names("/Type")], form[names("/Subtype")] = names("/XObject"), names("/Form")
-        form[names("/BBox")] = pypdf.generic.ArrayObject(
+        form[name("/Type")], form[name("/Subtype")] = name("/XObject"), name("/Form")
+        form[name("/BBox")] = pypdf.generic.ArrayObject(
             map(pypdf.generic.NumberObject, (0, 0, 200, 200 + level))
         )
         if inner is not None:
-            shown = pypdf.generic.DictionaryObject({names("/X"): inner})
-            form[names("/Resources")] = pypdf.generic.DictionaryObject({names("/XObject"): shown})
+            shown = pypdf.generic.DictionaryObject({name("/X"): inner})
+            form[name("/Resources")] = pypdf.generic.DictionaryObject({name("/XObject"): shown})
         inner = writer._add_object(form)
-    content = pypdf.generic.StreamObject()
-    content.set_data(b"/X Do")
-    leaf[names("/Contents")] = writer._add_object(content)
-    leaf[names("/Resources")] = pypdf.generic.DictionaryObject(
-        {names("/XObject"): pypdf.generic.DictionaryObject({names("/X"): inner})}
-    )
+    shows(writer, leaf, inner, b"/X Do")
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
