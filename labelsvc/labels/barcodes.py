@@ -161,13 +161,18 @@ class BarcodePiece(Piece):
 
     def _fixed(self, sheet: Sheet, module: int, across: int, down: int) -> int:
         """The module that a standard fixes; in a foreign template one that fits."""
-        over = max(across * module - self.width, down * module - self.height)
+        around = self.kind.quiet_around
+        over = max(
+            (across + 2 * self.quiet) * module - self.width, (down + 2 * around) * module - self.height
+        )
         if over <= 0:
             return module
-        smaller = min(self.width // across, self.height // down)
+        smaller = min(module, self.width // across, self.height // down)
         if self.required or smaller < 1:
             self._too_small(over)
-        sheet.warn("barcode.narrow", NARROW, self.source)
+        sheet.loose = True  # the quiet zones lie outside the box
+        if smaller < module:
+            sheet.warn("barcode.narrow", NARROW, self.source)
         return smaller
 
     def _bars(self, sheet: Sheet, symbol: symbols.Bars) -> None:
@@ -233,17 +238,22 @@ class BarcodePiece(Piece):
 
     def _picture(self, sheet: Sheet, symbol: symbols.Picture) -> None:
         """MaxiCode, which has one size; in a foreign template as large as fits."""
-        scale = self.grid.scale
+        scale, quiet_mm = self.grid.scale, self.quiet * self.kind.fixed_mm
+        over = max(
+            (symbol.width_mm + 2 * quiet_mm) * scale - self.width,
+            (symbol.height_mm + 2 * quiet_mm) * scale - self.height,
+        )
         room = min(self.width / scale / symbol.width_mm, self.height / scale / symbol.height_mm, 1.0)
-        if room < 1:
+        if over >= 1:
             if self.required or room <= 0:
-                width, height, _ = symbol.bits(scale)
-                self._too_small(max(width - self.width, height - self.height))
-            sheet.warn("barcode.narrow", NARROW, self.source)
+                self._too_small(over)
+            sheet.loose = True
+            if room < 1:
+                sheet.warn("barcode.narrow", NARROW, self.source)
         width, height, bits = symbol.bits(scale * room)
         x = self.box.left + (self.width - width) // 2
         y = self.box.top + (self.height - height) // 2
-        quiet = round(self.quiet * self.kind.fixed_mm * self.grid.scale)
+        quiet = int(quiet_mm * scale)
         mark = ImageMark(x, y, width, height, bits, self.source, symbol.kind, symbol.data, quiet)
         sheet.marks.append(quarter_turned(mark, self.rotation, self.box) if self.rotation else mark)
 

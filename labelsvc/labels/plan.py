@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from labelsvc.labels import text as texts
@@ -39,17 +40,19 @@ Pictures = Callable[[str], bytes]
 class Sheet:
     """The paper while one label is drawn: its marks, its warnings, and the values that pieces are filled with."""
 
-    __slots__ = ("loose", "marks", "pictures", "values", "warnings")
+    __slots__ = ("loose", "marks", "pictures", "said", "values", "warnings")
 
     def __init__(self, marks: list[Mark], values: Sequence[str], pictures: Pictures | None) -> None:
         self.marks = marks
         self.values = values
         self.pictures = pictures
         self.warnings: dict[PageWarning, None] = {}
+        self.said = 0  #: how often something was told, the same thing included
         self.loose = False  #: something may lie outside the reach of its piece
 
     def warn(self, code: str, detail: str, source: str) -> None:
         """Tell of something; the same thing once."""
+        self.said += 1
         self.warnings[PageWarning(code, detail, source)] = None
 
 
@@ -148,6 +151,8 @@ class Bundle(Piece):
         for piece in self.pieces:
             piece.draw(inner, sheet.values[piece.slot])
         sheet.warnings.update(inner.warnings)
+        sheet.said += inner.said
+        sheet.loose = sheet.loose or inner.loose
         marks = inner.marks
         if self.clip:
             marks = self._cut(marks)
@@ -196,84 +201,122 @@ def is_symbol(mark: Mark) -> bool:
 
 
 class _Wanted(NamedTuple):
-    """A value that pieces are filled with."""
+    """What pieces are filled with: a value of which data, cleaned for printing or raw."""
 
-    element: Element
     value: Value
     origin: int
     raw: bool
-    at: int  #: where its only path is found; -1 if it is anything else
-    parts: tuple[
-        str | int, ...
-    ]  #: texts, and where paths are found; nothing if it is filled by the element itself
+
+    @property
+    def shape(self) -> int:
+        """0: one path; 1: texts and paths; 2: what only an element can say (the context)."""
+        if not all(isinstance(part, str | DataPath) for part in self.value):
+            return 2
+        return 0 if len(self.value) == 1 and isinstance(self.value[0], DataPath) else 1
+
+
+_Path = tuple[str | int, ...]  #: which data, then the keys
 
 
 class _Reader:
-    """Looks up what pieces are filled with: each path's beginning once, each value once, cleaned once."""
+    """Looks up what pieces are filled with: each part of a path once, each value once, all cleaned together."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
-        self._ways: dict[tuple[str | int, ...], int] = {(0,): 0, (1,): 1}
-        self._steps: list[tuple[int, str | int]] = []
-        self._wanted: list[_Wanted] = []
-        slots: dict[tuple[Value, int, bool], int] = {}
+        asking: dict[_Wanted, Piece] = {}
         for piece in (part for whole in pieces for part in whole.parts):
-            if piece.value is None:
-                continue
-            key = (piece.value, piece.origin, piece.raw)
-            if key not in slots:
-                # Slot 0 is for pieces that are filled with nothing.
-                slots[key] = len(slots) + 1
-                shape = self._shape(piece.value, piece.origin)
-                self._wanted.append(_Wanted(piece.element, *key, *shape))
-            piece.slot = slots[key]
+            if piece.value is not None:
+                asking[_Wanted(piece.value, piece.origin, piece.raw)] = piece
+        self._wanted = sorted(asking, key=lambda wanted: wanted.shape)
+        self._elements = [asking[wanted].element for wanted in self._wanted]
+        # Slot 0 is for pieces that are filled with nothing.
+        slots = {wanted: number for number, wanted in enumerate(self._wanted, 1)}
+        for piece in (part for whole in pieces for part in whole.parts):
+            if piece.value is not None:
+                piece.slot = slots[_Wanted(piece.value, piece.origin, piece.raw)]
+        places = self._set_groups()
 
-    def _shape(self, value: Value, origin: int) -> tuple[int, tuple[str | int, ...]]:
-        parts: list[str | int] = []
-        for part in value:
-            if isinstance(part, DataPath):
-                parts.append(self._way((origin, *part.keys)))
-            elif isinstance(part, str):
-                parts.append(part)
-            else:
-                return -1, ()
-        if len(parts) == 1 and isinstance(parts[0], int):
-            return parts[0], ()
-        return -1, tuple(parts)
+        def parts(wanted: _Wanted) -> list[str | int]:
+            return [
+                places[wanted.origin, *part.keys] if isinstance(part, DataPath) else str(part)
+                for part in wanted.value
+            ]
 
-    def _way(self, keys: tuple[str | int, ...]) -> int:
-        if keys not in self._ways:
-            parent = self._way(keys[:-1])
-            self._steps.append((parent, keys[-1]))
-            self._ways[keys] = len(self._steps) + 1
-        return self._ways[keys]
+        self._single = [
+            place
+            for wanted in self._wanted
+            if wanted.shape == 0
+            for place in parts(wanted)
+            if isinstance(place, int)
+        ]
+        self._joined = [parts(one) for one in self._wanted if one.shape == 1]
+        self._first_other = len(self._single) + len(self._joined)
+
+    def _set_groups(self) -> dict[_Path, int]:
+        """Where each path's node will be found; what hangs on the same node is taken from it in one go."""
+        groups: dict[_Path, dict[str | int, None]] = {}
+        for wanted in self._wanted:
+            for part in wanted.value:
+                if isinstance(part, DataPath):
+                    path: _Path = (wanted.origin, *part.keys)
+                    for end in range(1, len(path)):
+                        groups.setdefault(path[:end], {})[path[end]] = None
+        places: dict[_Path, int] = {(0,): 0, (1,): 1}
+        self._groups = []
+        for parent in sorted(groups, key=len):
+            keys = tuple(groups[parent])
+            self._groups.append((places[parent], keys, _taker(keys)))
+            places |= {(*parent, key): len(places) + at for at, key in enumerate(keys)}
+        return places
 
     def read(self, datas: Datas) -> list[str]:
         """The values of a label, by slot."""
         found: list[Any] = [*datas]
-        add = found.append
-        for parent, key in self._steps:
+        for parent, keys, take in self._groups:
             node = found[parent]
-            if isinstance(node, dict):
-                add(node.get(key))
-            else:
-                add(DataPath((key,)).find(node))
-        values = [""]
-        clean = texts.clean
-        for element, value, origin, raw, at, parts in self._wanted:
-            if at >= 0:
-                text = found[at]
-            elif parts:
-                try:
-                    said = [part if isinstance(part, str) else found[part] for part in parts]
-                    text = "".join(["" if one is None else one for one in said])
-                except TypeError:
-                    text = 0  # a number among them
-            else:
-                text = 0
-            if type(text) is not str:
-                text = "" if text is None else element.fill(value, found[origin])
-            values.append(text if raw else clean(text))
-        return values
+            try:
+                found += take(node)
+            except (KeyError, TypeError):
+                found += [DataPath((key,)).find(node) for key in keys]
+        values: list[Any] = [found[place] for place in self._single]
+        for parts in self._joined:
+            said = [found[part] if isinstance(part, int) else part for part in parts]
+            try:
+                values.append("".join(said))
+            except TypeError:
+                values.append(_join(said))
+        values += [None] * (len(self._wanted) - self._first_other)
+        if set(map(type, values)) != {str}:
+            for at, (value, wanted) in enumerate(zip(values, self._wanted, strict=True)):
+                if value is None and at < self._first_other:
+                    values[at] = ""
+                elif type(value) is not str:
+                    values[at] = self._elements[at].fill(wanted.value, found[wanted.origin])
+        whole = "\n".join(values)
+        if texts.clean(whole) != whole:
+            values = [
+                value if wanted.raw else texts.clean(value)
+                for value, wanted in zip(values, self._wanted, strict=True)
+            ]
+        return ["", *values]
+
+
+def _taker(keys: Sequence[str | int]) -> Callable[[Any], Sequence[Any]]:
+    """Takes the values of all keys from a mapping at once; KeyError or TypeError where it can't."""
+    if len(keys) > 1 and all(isinstance(key, str) for key in keys):
+        return itemgetter(*keys)
+
+    def take(node: Any) -> Sequence[Any]:
+        if len(keys) == 1 and isinstance(keys[0], str) and isinstance(node, dict):
+            return (node.get(keys[0]),)
+        raise TypeError
+
+    return take
+
+
+def _join(said: Sequence[Any]) -> str | int:
+    """The texts joined, missing ones left out; no text if there is a number among them."""
+    there = [one for one in said if one is not None]
+    return "".join(there) if all(type(one) is str for one in there) else 0
 
 
 class Plan:

@@ -26,6 +26,7 @@ DENSE_MM = 2.5
 #: A text's line box may stick out of its own box by this share of the size where descenders aren't counted (foreign texts).
 _AIR = 0.4
 
+_new = tuple.__new__
 _SPACES = re.compile(" +")
 _TURNED = frozenset("（）()［］[]【】〔〕｛｝{}《》〈〉<>「」『』“”‘’—–-…～~｜|")
 
@@ -99,12 +100,19 @@ class TextPiece(Piece):
         self.is_plain = not (self.trims or self.joint != "\n" or self.backdrop)
         self.setter = setter_for(style, grid, self.width, self.height, strict=self.ours)
         self.white = style.white_text
+        self._underline, self._italic = style.underline, style.italic
+        self._metrics: dict[int, tuple[int, int]] = {}
         self._sizes()
         # A box that can't hold a line is overrun by any text.
         self.is_safe = paper.holds(box) and self.height >= texts.line_height(self.least)
         air = 0 if self.ours else round(_AIR * (self.size or self.height))
         self.reach = (box.grown(air),)
-        self._slack = {"left": 0, "center": 1, "right": 2}[style.align]
+        align = style.align
+        if style.direction == "rtl" and "align" not in element.style:
+            align = "right"
+        self._slack = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
+        self._drop = {"top": 0.0, "middle": 0.5, "bottom": 1.0}[style.valign]
+        self._last: tuple[str, tuple[Mark, ...]] = ("", ())
 
     def _sizes(self) -> None:
         own_least = self.element.own.get("minFontSize")
@@ -125,21 +133,32 @@ class TextPiece(Piece):
 
     def draw(self, sheet: Sheet, value: str) -> None:
         """The lines of the text; nothing for white space."""
+        last, marks = self._last
+        if value == last:
+            sheet.marks += marks
+            return
+        begun, said = len(sheet.marks), sheet.said
+        self._set(sheet, value)
+        if sheet.said == said:
+            # In a batch many texts are those of the label before: the sender's, the carrier's, the date.
+            self._last = value, tuple(sheet.marks[begun:])
+
+    def _set(self, sheet: Sheet, value: str) -> None:
+        items = value
         if not self.is_plain:
             if self.trims:
-                value = _SPACES.sub(" ", value).strip()
-            items = value if self.joint == "\n" else self.joint.join(self._items(value))
-            if not (self.hides and not value.strip()):
+                items = value = _SPACES.sub(" ", value).strip()
+            if self.joint != "\n":
+                items = self.joint.join(self._items(value))
+            if value.strip() or not self.hides:
                 sheet.marks += self.backdrop
-        else:
-            items = value
         if not value or value.isspace():
             return
         if self.style.orientation == "vertical":
             self._columns(sheet, items)
             return
         fitted = self.fitted(items)
-        if not fitted.fits:
+        if fitted.over_width or fitted.over_height:
             fitted = self._unfit(sheet, value, fitted)
         self.put(sheet, fitted)
 
@@ -194,49 +213,41 @@ class TextPiece(Piece):
 
     def put(self, sheet: Sheet, fitted: texts.Fitted) -> None:
         """The marks of fitted lines."""
-        size, lines, strict = fitted.size, fitted.lines, self.setter.strict
-        high = texts.line_height(size)
-        width, height, rotation = self.width, self.height, self.rotation
-        whole = fitted.pitch * (len(lines) - 1) + high
-        # The em box, not the line box, is centred: Chinese characters fill it evenly.
-        valign = self.style.valign
-        top = (
-            0
-            if valign == "top"
-            else (height - whole + high - size) // 2
-            if valign == "middle"
-            else height - whole
-        )
-        if strict:
-            top = max(0, min(top, height - whole))
-        style, source, box = self.style, self.source, self.box
-        baseline, underline, italic, inverse = (
-            texts.baseline(size),
-            style.underline,
-            style.italic,
-            style.white_text,
-        )
-        checks = not (self.is_safe and fitted.fits)
-        for line in lines:
-            if line.text and not line.text.isspace():
-                wide = line.width
-                left = self._slack and ((width - wide) // 2 if self._slack == 1 else width - wide)
+        size, weight, spacing, pitch, lines, over_width, over_height = fitted
+        found = self._metrics.get(size)
+        if found is None:
+            found = self._metrics[size] = (texts.line_height(size), texts.baseline(size))
+        high, baseline = found
+        whole = pitch * (len(lines) - 1) + high
+        top, slack, box, rotation = 0, self._slack, self.box, self.rotation
+        if self._drop == 0.5:
+            # The em box, not the line box, is centred: Chinese characters fill it evenly.
+            top = (self.height - whole + high - size) // 2
+        elif self._drop:
+            top = self.height - whole
+        if self.ours:
+            top = max(0, min(top, self.height - whole))
+        is_safe = self.is_safe and not over_width and not over_height
+        for text, runs, wide, missing in lines:
+            if text and not text.isspace():
+                left = int((self.width - wide) * slack // 1) if slack else 0
                 if rotation:
-                    x, y, on_x, on_y = turned(rotation, (left, top, wide, high), width, height)
-                    x, y = box.left + x, box.top + y
+                    x, y, on_x, on_y = turned(rotation, (left, top, wide, high), self.width, self.height)
+                    x, y = box[0] + x, box[1] + y
                 else:
-                    x, y, on_x, on_y = box.left + left, box.top + top, wide, high
-                if checks:
+                    x, y, on_x, on_y = box[0] + left, box[1] + top, wide, high
+                if not is_safe:
                     x, y = self._on_paper(sheet, x, y, on_x, on_y)
-                if line.missing:
-                    self._report(sheet, line.missing)
+                if missing:
+                    self._report(sheet, missing)
                 sheet.marks.append(
-                    TextMark(
-                        x, y, on_x, on_y, size, baseline, line.text, line.runs, fitted.weight, rotation, inverse,
-                        fitted.spacing, underline, line.missing, source, italic,
-                    )
+                    # Without the constructor, which takes as long as all else here.
+                    _new(TextMark, (
+                        x, y, on_x, on_y, size, baseline, text, runs, weight, rotation, self.white, spacing,
+                        self._underline, missing, self.source, self._italic,
+                    ))
                 )  # fmt: skip
-            top += fitted.pitch
+            top += pitch
 
     def _on_paper(self, sheet: Sheet, x: int, y: int, wide: int, high: int) -> tuple[int, int]:
         paper = self.paper
