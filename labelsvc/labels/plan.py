@@ -200,6 +200,10 @@ def is_symbol(mark: Mark) -> bool:
     return isinstance(mark, BarMark | MatrixMark) or (isinstance(mark, ImageMark) and bool(mark.kind))
 
 
+#: Larger whole numbers are left to the element to say, or refuse.
+_LARGE = 10**15
+
+
 class _Wanted(NamedTuple):
     """What pieces are filled with: a value of which data, cleaned for printing or raw."""
 
@@ -233,25 +237,25 @@ class _Reader:
         for piece in (part for whole in pieces for part in whole.parts):
             if piece.value is not None:
                 piece.slot = slots[_Wanted(piece.value, piece.origin, piece.raw)]
-        places = self._set_groups()
+        # Where values are found: the label's data, the template's own texts, then what hangs on the data.
+        self._literals = sorted(
+            {part for wanted in self._wanted for part in wanted.value if isinstance(part, str)}
+        )
+        places = self._set_groups(2 + len(self._literals))
 
-        def parts(wanted: _Wanted) -> list[str | int]:
+        def found_at(wanted: _Wanted) -> list[int]:
             return [
-                places[wanted.origin, *part.keys] if isinstance(part, DataPath) else str(part)
+                places[wanted.origin, *part.keys]
+                if isinstance(part, DataPath)
+                else 2 + self._literals.index(str(part))
                 for part in wanted.value
             ]
 
-        self._single = [
-            place
-            for wanted in self._wanted
-            if wanted.shape == 0
-            for place in parts(wanted)
-            if isinstance(place, int)
-        ]
-        self._joined = [parts(one) for one in self._wanted if one.shape == 1]
+        self._single = [found_at(wanted)[0] for wanted in self._wanted if wanted.shape == 0]
+        self._joined = [_picker(found_at(wanted)) for wanted in self._wanted if wanted.shape == 1]
         self._first_other = len(self._single) + len(self._joined)
 
-    def _set_groups(self) -> dict[_Path, int]:
+    def _set_groups(self, first: int) -> dict[_Path, int]:
         """Where each path's node will be found; what hangs on the same node is taken from it in one go."""
         groups: dict[_Path, dict[str | int, None]] = {}
         for wanted in self._wanted:
@@ -265,12 +269,13 @@ class _Reader:
         for parent in sorted(groups, key=len):
             keys = tuple(groups[parent])
             self._groups.append((places[parent], keys, _taker(keys)))
-            places |= {(*parent, key): len(places) + at for at, key in enumerate(keys)}
+            places |= {(*parent, key): first + at for at, key in enumerate(keys)}
+            first += len(keys)
         return places
 
     def read(self, datas: Datas) -> list[str]:
         """The values of a label, by slot."""
-        found: list[Any] = [*datas]
+        found: list[Any] = [*datas, *self._literals]
         for parent, keys, take in self._groups:
             node = found[parent]
             try:
@@ -278,19 +283,16 @@ class _Reader:
             except (KeyError, TypeError):
                 found += [DataPath((key,)).find(node) for key in keys]
         values: list[Any] = [found[place] for place in self._single]
-        for parts in self._joined:
-            said = [found[part] if isinstance(part, int) else part for part in parts]
+        for pick in self._joined:
             try:
-                values.append("".join(said))
+                values.append("".join(pick(found)))
             except TypeError:
-                values.append(_join(said))
+                values.append(_join(pick(found)))
         values += [None] * (len(self._wanted) - self._first_other)
         if set(map(type, values)) != {str}:
-            for at, (value, wanted) in enumerate(zip(values, self._wanted, strict=True)):
-                if value is None and at < self._first_other:
-                    values[at] = ""
-                elif type(value) is not str:
-                    values[at] = self._elements[at].fill(wanted.value, found[wanted.origin])
+            for at, value in enumerate(values):
+                if type(value) is not str:
+                    values[at] = self._say(value, at, found)
         whole = "\n".join(values)
         if texts.clean(whole) != whole:
             values = [
@@ -298,6 +300,13 @@ class _Reader:
                 for value, wanted in zip(values, self._wanted, strict=True)
             ]
         return ["", *values]
+
+    def _say(self, value: Any, at: int, found: Sequence[Any]) -> str:
+        """A value that isn't a text, as its element says it."""
+        if value is None and at < self._first_other:
+            return ""
+        wanted = self._wanted[at]
+        return self._elements[at].fill(wanted.value, found[wanted.origin])
 
 
 def _taker(keys: Sequence[str | int]) -> Callable[[Any], Sequence[Any]]:
@@ -313,9 +322,16 @@ def _taker(keys: Sequence[str | int]) -> Callable[[Any], Sequence[Any]]:
     return take
 
 
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Picks what stands at all places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda found: [found[place] for place in places]
+
+
 def _join(said: Sequence[Any]) -> str | int:
-    """The texts joined, missing ones left out; no text if there is a number among them."""
-    there = [one for one in said if one is not None]
+    """The texts and whole numbers joined, missing ones left out; 0 if only the element can say what is among them."""
+    there = [str(one) if type(one) is int and abs(one) < _LARGE else one for one in said if one is not None]
     return "".join(there) if all(type(one) is str for one in there) else 0
 
 

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -118,6 +118,9 @@ def line_height(size: int) -> int:
     return int(fonts.ASCENT * size + 0.55) + int(fonts.DESCENT * size + 0.55)
 
 
+# Named tuples without their constructors, which take longer than what they hold.
+_new = tuple.__new__
+
 # ── plain text ──
 
 
@@ -143,7 +146,7 @@ _known = {weight: _Known(weight) for weight in fonts.WEIGHTS}
 class _Plain:
     """A text without line feeds whose characters stand one by one, as ``shaping.Paragraph`` is for all others."""
 
-    __slots__ = ("alone", "ends", "key", "text", "weight")
+    __slots__ = ("alone", "count", "ends", "key", "solid", "text", "weight")
 
     def __init__(self, text: str, weight: int, units: Sequence[float] | None = None) -> None:
         self.text = text
@@ -159,7 +162,13 @@ class _Plain:
                 self.alone = known.keys() >= set(text)
                 units = [shaping.plain(char, weight)[1] * 1000 for char in text]
         #: The sum of the advances before each character, and of all, in thousandths of an em.
-        self.ends = list(accumulate(units, initial=0.0))
+        self.ends = [0, *accumulate(units)]
+        #: How many characters and how much of their advances aren't spaces.
+        self.count, self.solid = len(text), self.ends[-1]
+        if spaces := text.count(" "):
+            at = text.index(" ")
+            self.count -= spaces
+            self.solid -= spaces * (self.ends[at + 1] - self.ends[at])
 
     def broken(
         self, size: int, spacing: int, limit: int, may_break: Callable[[str, str], bool]
@@ -203,7 +212,7 @@ class _Plain:
         text = self.text[start:end]
         width = self.width(start, end, size, spacing)
         if self.alone and text:
-            return (Run(self.key, text, 0),), width, ""
+            return (_new(Run, (self.key, text, 0, ())),), width, ""
         runs: list[Run] = []
         missing: dict[str, None] = {}
         begun, key = start, ""
@@ -246,39 +255,39 @@ class Setter:
     spacing: Callable[[int], int]
     strict: bool
     direction: str = "ltr"
+    _kept: dict[int, tuple[int, int, int, int]] = field(default_factory=dict, init=False, repr=False)
 
     def fit(self, text: str, size: int, smallest: int) -> Fitted:
         """The text at ``size``, or at the largest size down to ``smallest`` at which it fits; at ``smallest`` if at none."""
-        weight, spacing, pitch = self._measures(size)
-        units: list[int] = []
+        weight, spacing, pitch, needed = self._measures(size)
         if self.direction != "rtl" and text:
             known = _known[weight]
             try:
                 units = list(map(known.__getitem__, text))
             except KeyError:
-                pass
+                units = []
             else:
                 # Nearly every text of a label: all of one face, each character seen before.
-                width = math.ceil(sum(units) * size / 1000 + spacing * (len(text) - 1) - 0.01)
-                if width <= self.width and self._needed(size) <= self.height:
-                    line = Line(text, (Run(known.key, text, 0),), width, "")
-                    return Fitted(size, weight, spacing, pitch, (line,), 0, 0)
-        text = text[: LONGEST + 1]
-        prepared = _Prepared(text, self.direction)
+                width = sum(units) * size / 1000 + spacing * (len(text) - 1) - 0.01
+                if width <= self.width and needed <= self.height:
+                    line = _new(Line, (text, (_new(Run, (known.key, text, 0, ())),), math.ceil(width), ""))
+                    return _new(Fitted, (size, weight, spacing, pitch, (line,), 0, 0))
+        else:
+            units = []
+        prepared = _Prepared(text[: LONGEST + 1], self.direction)
         if units:
-            prepared.kept[weight] = [_Plain(text, weight, units[: LONGEST + 1])]
-        spans = self._spans(prepared, size, weight, spacing)
-        if size <= smallest or pitch * (len(spans) - 1) + self._needed(size) <= self.height:
-            fitted = self._fitted(spans, size, weight, spacing, pitch)
-            if size <= smallest or fitted.fits:
-                return fitted
-        if prepared.shaped:
-            # How small a script is set changes with the weight: sizes are tried one by one.
+            prepared.keep(weight, [_Plain(prepared.text, weight, units[: LONGEST + 1])])
+        while size > smallest:
+            weight, spacing, pitch, needed = self._measures(size)
+            room = 1 + (self.height - needed) // pitch
+            if prepared.may_fit(weight, size, spacing, self.width, room, self.wrap):
+                spans = self._spans(prepared, size, weight, spacing)
+                if len(spans) <= room:
+                    fitted = self._fitted(spans, size, weight, spacing, pitch)
+                    if fitted.fits:
+                        return fitted
             size -= 1
-            while size > smallest and not self._fits(prepared, size):
-                size -= 1
-            return self._at(prepared, size)
-        return self._at(prepared, self._largest(prepared, smallest, size - 1))
+        return self._at(prepared, size)
 
     def fit_largest(self, text: str, smallest: int) -> Fitted:
         """The text as large as the box allows."""
@@ -287,8 +296,8 @@ class Setter:
 
     def cut(self, text: str, size: int, end: str = ELLIPSIS) -> Fitted:
         """As many lines as the box holds (at least one), the last one shortened to carry ``end``."""
-        weight, spacing, pitch = self._measures(size)
-        room = max(1, 1 + (self.height - self._needed(size)) // pitch)
+        weight, spacing, pitch, needed = self._measures(size)
+        room = max(1, 1 + (self.height - needed) // pitch)
         prepared = _Prepared(text[: LONGEST + 1], self.direction)
         spans = self._spans(prepared, size, weight, spacing)
         kept = spans[:room]
@@ -329,13 +338,14 @@ class Setter:
         made = _paragraph(line[:kept].rstrip(" ") + end, weight, self.direction)
         return made, 0, len(made.text)
 
-    def _needed(self, size: int) -> int:
-        return line_height(size) if self.strict else size
-
-    def _measures(self, size: int) -> tuple[int, int, int]:
-        weight, spacing = self.weight(size), self.spacing(size)
-        pitch = max(1, round(size * self.line_share))
-        return weight, spacing, max(pitch, line_height(size)) if self.strict else pitch
+    def _measures(self, size: int) -> tuple[int, int, int, int]:
+        """Weight, spacing, the distance from line to line, and the height of one line."""
+        found = self._kept.get(size)
+        if found is None:
+            needed = line_height(size) if self.strict else size
+            pitch = max(1, round(size * self.line_share), needed if self.strict else 0)
+            found = self._kept[size] = (self.weight(size), self.spacing(size), pitch, needed)
+        return found
 
     def _largest(self, prepared: _Prepared, low: int, high: int) -> int:
         while low < high:
@@ -347,26 +357,25 @@ class Setter:
         return low
 
     def _fits(self, prepared: _Prepared, size: int) -> bool:
-        weight, spacing, pitch = self._measures(size)
+        weight, spacing, pitch, needed = self._measures(size)
         spans = self._spans(prepared, size, weight, spacing)
-        return pitch * (len(spans) - 1) + self._needed(size) <= self.height and all(
+        return pitch * (len(spans) - 1) + needed <= self.height and all(
             paragraph.width(start, end, size, spacing) <= self.width for paragraph, start, end in spans
         )
 
     def _at(self, prepared: _Prepared, size: int) -> Fitted:
-        weight, spacing, pitch = self._measures(size)
+        weight, spacing, pitch, _ = self._measures(size)
         return self._fitted(self._spans(prepared, size, weight, spacing), size, weight, spacing, pitch)
 
     def _fitted(self, spans: Sequence[_Span], size: int, weight: int, spacing: int, pitch: int) -> Fitted:
-        made = tuple(
-            Line(paragraph.text[start:end], *paragraph.line(start, end, size, spacing))
-            for paragraph, start, end in spans
-        )
-        widest = max(line.width for line in made)
-        high = pitch * (len(made) - 1) + self._needed(size)
-        return Fitted(
-            size, weight, spacing, pitch, made, max(0, widest - self.width), max(0, high - self.height)
-        )
+        widest, made = 0, []
+        for paragraph, start, end in spans:
+            runs, width, missing = paragraph.line(start, end, size, spacing)
+            made.append(_new(Line, (paragraph.text[start:end], runs, width, missing)))
+            widest = max(widest, width)
+        high = pitch * (len(made) - 1) + self._measures(size)[3]
+        over = max(0, widest - self.width), max(0, high - self.height)
+        return _new(Fitted, (size, weight, spacing, pitch, tuple(made), *over))
 
     def _spans(self, prepared: _Prepared, size: int, weight: int, spacing: int) -> list[_Span]:
         spans: list[_Span] = []
@@ -381,6 +390,9 @@ class Setter:
         return spans
 
 
+_Measured = tuple[list[_Paragraph], float, int, float]
+
+
 class _Prepared:
     """A text's paragraphs, ready to be broken, made once for each weight that a search for a size meets."""
 
@@ -389,18 +401,41 @@ class _Prepared:
     def __init__(self, text: str, direction: str) -> None:
         self.text = text
         self.direction = direction
-        self.kept: dict[int, list[_Paragraph]] = {}
-
-    @property
-    def shaped(self) -> bool:
-        return self.direction == "rtl" or shaping.needed(self.text)
+        self.kept: dict[int, _Measured] = {}
 
     def at(self, weight: int) -> list[_Paragraph]:
+        """The paragraphs at a weight."""
+        return self._measured(weight)[0]
+
+    def _measured(self, weight: int) -> _Measured:
+        """The paragraphs, the advances (thousandths of an em) and number of their plain characters that aren't spaces, and
+        the advances of the widest plain one."""
         found = self.kept.get(weight)
         if found is None:
-            found = [_paragraph(part, weight, self.direction) for part in self.text.split("\n")]
-            self.kept[weight] = found
+            made = [_paragraph(part, weight, self.direction) for part in self.text.split("\n")]
+            found = self.keep(weight, made)
         return found
+
+    def keep(self, weight: int, made: list[_Paragraph]) -> _Measured:
+        """Remember what the paragraphs are at a weight."""
+        solid, count, widest = 0.0, 0, 0.0
+        for one in made:
+            if isinstance(one, _Plain):
+                solid += one.solid
+                count += one.count
+                widest = max(widest, one.ends[-1])
+        found = self.kept[weight] = (made, solid, count, widest)
+        return found
+
+    def may_fit(self, weight: int, size: int, spacing: int, width: int, room: int, wrap: bool) -> bool:
+        """False if ``room`` lines of a width can't hold the text, wherever it would be broken: only plain text is as wide in
+        pieces as it is whole, and spaces go at the end of a line."""
+        made, solid, count, widest = self._measured(weight)
+        if len(made) > room:
+            return False
+        if wrap:
+            return solid * size / 1000 + spacing * count <= room * (width + spacing + 0.02)
+        return spacing < 0 or widest * size / 1000 <= width + 0.02
 
 
 def _paragraph(text: str, weight: int, direction: str) -> _Paragraph:

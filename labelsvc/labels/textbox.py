@@ -97,11 +97,10 @@ class TextPiece(Piece):
         self.more = element.own.get("more", "")
         self.joint = element.own.get("joint", "\n")
         self.ours = self.required or bool(self.more) or "minFontSize" in element.own
-        self.is_plain = not (self.trims or self.joint != "\n" or self.backdrop)
         self.setter = setter_for(style, grid, self.width, self.height, strict=self.ours)
         self.white = style.white_text
         self._underline, self._italic = style.underline, style.italic
-        self._metrics: dict[int, tuple[int, int]] = {}
+        self._metrics: dict[int, tuple[int, int, int]] = {}
         self._sizes()
         # A box that can't hold a line is overrun by any text.
         self.is_safe = paper.holds(box) and self.height >= texts.line_height(self.least)
@@ -113,6 +112,13 @@ class TextPiece(Piece):
         self._slack = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
         self._drop = {"top": 0.0, "middle": 0.5, "bottom": 1.0}[style.valign]
         self._last: tuple[str, tuple[Mark, ...]] = ("", ())
+        self.is_quick = (
+            self.is_safe
+            and self.size > 0
+            and not self.rotation
+            and self.joint == "\n"
+            and style.orientation == "horizontal"
+        )
 
     def _sizes(self) -> None:
         own_least = self.element.own.get("minFontSize")
@@ -137,21 +143,48 @@ class TextPiece(Piece):
         if value == last:
             sheet.marks += marks
             return
-        begun, said = len(sheet.marks), sheet.said
-        self._set(sheet, value)
+        begun, said, given = len(sheet.marks), sheet.said, value
+        if self.trims:
+            if "  " in value:
+                value = _SPACES.sub(" ", value)
+            value = value.strip()
+        if self.is_quick and value and not value.isspace():
+            sheet.marks += self.backdrop
+            self._quickly(sheet, value)
+        else:
+            self._set(sheet, value)
         if sheet.said == said:
             # In a batch many texts are those of the label before: the sender's, the carrier's, the date.
-            self._last = value, tuple(sheet.marks[begun:])
+            self._last = given, tuple(sheet.marks[begun:])
+
+    def _quickly(self, sheet: Sheet, value: str) -> None:
+        """An upright text of a given size; mostly it fits in one line."""
+        fitted = self.setter.fit(value, self.size, self.least)
+        size, weight, spacing, _, lines, over_width, over_height = fitted
+        text, runs, wide, missing = lines[0]
+        if len(lines) > 1 or over_width or over_height or missing:
+            if over_width or over_height:
+                fitted = self._unfit(sheet, value, fitted)
+            self.put(sheet, fitted)
+            return
+        high, baseline, top = self._metrics_of(size)
+        left, slack = self.box[0], self._slack
+        if slack:
+            left += self.width - wide if slack == 1 else (self.width - wide) // 2
+        sheet.marks.append(
+            # Without the constructor, which takes as long as all else here.
+            _new(TextMark, (
+                left, self.box[1] + top, wide, high, size, baseline, text, runs, weight, 0, self.white,
+                spacing, self._underline, "", self.source, self._italic,
+            ))
+        )  # fmt: skip
 
     def _set(self, sheet: Sheet, value: str) -> None:
         items = value
-        if not self.is_plain:
-            if self.trims:
-                items = value = _SPACES.sub(" ", value).strip()
-            if self.joint != "\n":
-                items = self.joint.join(self._items(value))
-            if value.strip() or not self.hides:
-                sheet.marks += self.backdrop
+        if self.joint != "\n":
+            items = self.joint.join(self._items(value))
+        if value.strip() or not self.hides:
+            sheet.marks += self.backdrop
         if not value or value.isspace():
             return
         if self.style.orientation == "vertical":
@@ -214,23 +247,16 @@ class TextPiece(Piece):
     def put(self, sheet: Sheet, fitted: texts.Fitted) -> None:
         """The marks of fitted lines."""
         size, weight, spacing, pitch, lines, over_width, over_height = fitted
-        found = self._metrics.get(size)
-        if found is None:
-            found = self._metrics[size] = (texts.line_height(size), texts.baseline(size))
-        high, baseline = found
-        whole = pitch * (len(lines) - 1) + high
-        top, slack, box, rotation = 0, self._slack, self.box, self.rotation
-        if self._drop == 0.5:
-            # The em box, not the line box, is centred: Chinese characters fill it evenly.
-            top = (self.height - whole + high - size) // 2
-        elif self._drop:
-            top = self.height - whole
-        if self.ours:
-            top = max(0, min(top, self.height - whole))
+        high, baseline, top = self._metrics_of(size)
+        if len(lines) > 1:
+            top = self._top(size, pitch * (len(lines) - 1) + high, high)
+        slack, box, rotation = self._slack, self.box, self.rotation
         is_safe = self.is_safe and not over_width and not over_height
         for text, runs, wide, missing in lines:
             if text and not text.isspace():
-                left = int((self.width - wide) * slack // 1) if slack else 0
+                left = 0
+                if slack:
+                    left = self.width - wide if slack == 1 else (self.width - wide) // 2
                 if rotation:
                     x, y, on_x, on_y = turned(rotation, (left, top, wide, high), self.width, self.height)
                     x, y = box[0] + x, box[1] + y
@@ -241,13 +267,30 @@ class TextPiece(Piece):
                 if missing:
                     self._report(sheet, missing)
                 sheet.marks.append(
-                    # Without the constructor, which takes as long as all else here.
                     _new(TextMark, (
                         x, y, on_x, on_y, size, baseline, text, runs, weight, rotation, self.white, spacing,
                         self._underline, missing, self.source, self._italic,
                     ))
                 )  # fmt: skip
             top += pitch
+
+    def _metrics_of(self, size: int) -> tuple[int, int, int]:
+        """Of a size: the height of a line box, where its baseline is, and how far down a single line stands."""
+        found = self._metrics.get(size)
+        if found is None:
+            high = texts.line_height(size)
+            found = self._metrics[size] = (high, texts.baseline(size), self._top(size, high, high))
+        return found
+
+    def _top(self, size: int, whole: int, high: int) -> int:
+        """How far down lines stand that are ``whole`` dots high together."""
+        top = 0
+        if self._drop == 0.5:
+            # The em box, not the line box, is centred: Chinese characters fill it evenly.
+            top = (self.height - whole + high - size) // 2
+        elif self._drop:
+            top = self.height - whole
+        return max(0, min(top, self.height - whole)) if self.ours else top
 
     def _on_paper(self, sheet: Sheet, x: int, y: int, wide: int, high: int) -> tuple[int, int]:
         paper = self.paper

@@ -9,6 +9,7 @@ from labelsvc.errors import LabelsvcError
 from labelsvc.labels import RectMark, StandardTemplates, TextMark, compose, parse
 from labelsvc.labels.boxes import Box, ink
 from labelsvc.labels.layout import lay_out
+from labelsvc.labels.text import Setter
 from labelsvc.languages import Target
 from tests.unit.test_labels_standard import NAMES, data
 
@@ -213,3 +214,25 @@ def test_no_mark_of_a_shipped_template_leaves_its_page(name, name_of, address, g
     page, _ = outcome(lambda: compose(StandardTemplates().get(name), filled))
     paper = Box(0, 0, page.width, page.height) if page else None
     assert page is None or all(paper.holds(box) for mark in page.marks for box in ink(mark))
+
+
+@given(
+    st.text(st.sampled_from("浙江省 杭州a1-，。W\n"), min_size=1, max_size=40),
+    st.integers(20, 300),
+    st.integers(20, 120),
+    st.booleans(),
+    st.integers(-2, 6),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_text_gets_the_largest_size_at_which_it_fits(text, width, height, wraps, spacing):
+    """The search leaves out sizes that can't do; what it finds is what trying one after the other finds."""
+
+    def weight(size):
+        return 500 if size >= 20 else 400
+
+    setter = Setter(width, height, wraps, 1.2, weight, lambda _: spacing, strict=True)
+    one_by_one = next(
+        (tried for size in range(40, 12, -1) if (tried := setter.fit(text, size, size)).fits), None
+    )
+    found = setter.fit(text, 40, 12)
+    assert found == (one_by_one or setter.fit(text, 12, 12))
