@@ -111,7 +111,8 @@ class BarcodePiece(Piece):
                 )
             sheet.warn("barcode.empty", "The barcode has no data and was left out", self.source)
             return
-        if not (value.isascii() and value.isprintable()) and texts.clean(value).replace("\n", " ") != value:
+        typed = value.replace(symbols.GS1_SEPARATOR, "") if self.kind.gs1 else value
+        if not (typed.isascii() and typed.isprintable()) and texts.clean(typed).replace("\n", " ") != typed:
             # A scanner types what it reads: control characters would press keys.
             raise unfit(self.element, "the data holds a control character", "barcode.data")
         try:

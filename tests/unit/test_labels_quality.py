@@ -17,6 +17,8 @@ from labelsvc.labels import (
     LineMark,
     MatrixMark,
     RectMark,
+    compose,
+    parse,
     quality,
     symbols,
 )
@@ -232,6 +234,33 @@ def test_stacked_postal_and_fixed_symbols_have_rules_of_their_own():
         assert only(picture, size=(width + 2 * edge, height + 2 * edge), dpi=dpi).grade == "A"
         small = picture._replace(width=width * 3 // 4, height=height * 3 // 4)
         assert codes(only(small, size=(2000, 2000), dpi=dpi)) == ["symbol.size"]
+
+
+_DATA = {
+    "code128": NUMBER, "code128a": "ABC-1", "code128b": "abc1234", "ean128": "010950110153000310AB\x1d17261231",
+    "gs128Linear": "(01)09501101530003", "code39": "ABC-1", "code93": "abc1", "code11": "123-45", "codabar": "A1234B",
+    "c25inter": "12345", "itf14": "0950110153000", "ean13": "690123456789", "ean8": "1234567", "upca": "12345678901",
+    "upce": "123456", "qrcode": "张三", "datamatrix": "张三", "gs1Datamatrix": "(01)09501101530003(10)AB", "aztec": "张三",
+    "hibcAztec": "A123BJC5D6E71", "pdf417": NUMBER * 4, "postnet": "12345", "rm4scc": "EC1A1BB", "maxicode": "张三",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(_DATA))
+def test_what_the_layout_places_is_good_on_every_head(kind):
+    """Each type in a box with room: composed for 203, 300 and 600 dpi it has grade A or B (two dots a module) and no finding."""
+    template = parse(
+        '<page width="100" height="100"><layout left="0" top="0" width="100" height="100">'
+        f'<barcode left="4" top="4" width="92" height="60" type="{kind}" value="<%= _data.code %>"/>'
+        "</layout></page>"
+    )
+    for dpi in DOTS_PER_MM:
+        composed = compose(template, {"code": _DATA[kind]}, dpi)
+        (found,) = quality.report(composed)
+        (mark,) = composed.marks
+        assert (found.kind, mark.data, found.findings, composed.warnings) == (kind, _DATA[kind], (), ())
+        assert found.grade == ("B" if found.module_dots == 2 else "A")
+    if kind == "pdf417":
+        assert mark.width / mark.height > 1.2  # as wide as its box, where it can be
 
 
 def test_a_page_without_barcodes_has_an_empty_report():

@@ -7,6 +7,7 @@ symbol is its modules, without the quiet zone.
 
 from labelsvc.labels.symbols.code_128 import CodeSet, code128
 from labelsvc.labels.symbols.encoding import encode
+from labelsvc.labels.symbols.gs1 import SEPARATOR as GS1_SEPARATOR
 from labelsvc.labels.symbols.kinds import (
     BAR_HEIGHT_SHARE,
     KINDS,
@@ -27,6 +28,7 @@ QRCODE_QUIET = KINDS["qrcode"].quiet_around
 __all__ = [
     "BAR_HEIGHT_SHARE",
     "CODE128_QUIET",
+    "GS1_SEPARATOR",
     "KINDS",
     "QRCODE_QUIET",
     "Bars",

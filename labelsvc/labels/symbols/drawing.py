@@ -57,4 +57,4 @@ def _refusal(title: str, reason: str) -> Invalid:
         )
     if found := _IDENTIFIER.search(reason):
         return Invalid(f"The GS1 data are wrong at ({found[1]})", code="barcode.data")
-    return Invalid(f"The data are too long for a {title}, or it can't hold them", code="barcode.data")
+    return Invalid(f"The data are too long for {title}, or it can't hold them", code="barcode.data")

@@ -66,7 +66,7 @@ def encode(
     if known is None:
         raise Invalid("There is no such type of barcode", code="barcode.type")
     if not data:
-        raise Invalid(f"A {known.title} needs at least one character", code="barcode.empty")
+        raise Invalid(f"{known.title} needs at least one character", code="barcode.empty")
     if kind == "code128":
         return code128(data)
     if kind == "qrcode":
@@ -369,14 +369,14 @@ def _charset(known: Kind, data: str, allowed: re.Pattern[str], words: str) -> No
 
 
 def _no_place(known: Kind, words: str) -> NoReturn:
-    raise Invalid(f"A {known.title} takes {words} only", code="barcode.data")
+    raise Invalid(f"{known.title} takes {words} only", code="barcode.data")
 
 
 def _checked(known: Kind, data: str, length: int) -> str:
     """The number with its check digit (GS1: weights 3 and 1 from the right)."""
     if not (data.isascii() and data.isdigit() and len(data) in {length, length + 1}):
         raise Invalid(
-            f"A {known.title} takes {length} digits, or {length + 1} with the check digit",
+            f"{known.title} takes {length} digits, or {length + 1} with the check digit",
             code="barcode.data",
         )
     expected = str(-sum(int(digit) * (3, 1)[at % 2] for at, digit in enumerate(data[length - 1 :: -1])) % 10)

@@ -13,6 +13,7 @@ Family = Literal["bars", "matrix", "postal", "picture"]
 Level = Literal["L", "M", "Q", "H"]
 Plan = tuple[tuple[str, str], ...]
 
+_GS1 = "GS1 General Specifications"
 #: Bars lower than this share of the symbol's length are hard to hit with a hand scanner.
 BAR_HEIGHT_SHARE = 0.15
 #: Narrowest modules that scanners read from thermal paper, whole dots being the nearest: 2, 3 and 6 for bars, 3, 4 and 9 for
@@ -40,6 +41,11 @@ class Kind(NamedTuple):
     bar_height_share: float = 0.0
     fixed_mm: float = 0.0
     ratio: int = 0
+
+    @property
+    def gs1(self) -> bool:
+        """True if the data are GS1 fields, between which ASCII 29 may stand."""
+        return self.standard == _GS1
 
 
 class Bars(NamedTuple):
@@ -91,7 +97,6 @@ _POSTAL_MM = 25.4 / 22 / 2
 _HEXAGON_MM = 0.88
 
 _CODE128, _EAN, _ITF = "ISO/IEC 15417", "ISO/IEC 15420", "ISO/IEC 16390"
-_GS1 = "GS1 General Specifications"
 
 #: Every type that CNPL names, by that name.
 KINDS: Mapping[str, Kind] = MappingProxyType(
