@@ -40,6 +40,8 @@ from labelsvc.labels import BarMark, Mark, MatrixMark, Page, TextMark
 from labelsvc.languages import patches
 from labelsvc.languages.target import Target
 
+Buffer = bytes | memoryview
+
 name = "escpos"
 media_type = "application/vnd.epson.escpos"
 
@@ -47,8 +49,8 @@ media_type = "application/vnd.epson.escpos"
 _BAND = 4096
 #: Most rows of one raster: the count's high byte stays 0.
 _ROWS = 255
-#: Blank paper is looked for in steps of this many rows.
-_STEP = 16
+#: Fewer blank rows than this are no feed of their own.
+_BLANK = 12
 #: DLE EOT, DLE ENQ, DLE DC4.
 _REAL_TIME = re.compile(
     re.escape(constants.DLE) + b"([" + constants.EOT + constants.ENQ + constants.DC4 + b"])"
@@ -81,7 +83,7 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
             code="page.dpi",
             field="dpi",
         )
-    said = [constants.HW_INIT]
+    said: list[Buffer] = [constants.HW_INIT]
     if target.darkness is not None:
         said.append(_CONTROL + b"1" + bytes([min(255, max(0, target.darkness))]))
     if target.speed is not None:
@@ -99,56 +101,47 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
 # ── dots ──
 
 
-def _rasters(stride: int, rows: bytes) -> Iterator[bytes]:
+def _rasters(stride: int, rows: bytes) -> Iterator[Buffer]:
     """Rows as rasters, cropped on the right; blank ones as rasters of one byte a row."""
-    if _REAL_TIME.search(rows):
-        rows = _REAL_TIME.sub(lambda found: constants.DLE + bytes([found[1][0] | 0x08]), rows)
-    for start, end, inked in _stretches(stride, rows):
-        if inked:
-            yield from _bands(stride, rows[start:end])
-        else:
-            high = (end - start) // stride
-            for at in range(0, high, _ROWS):
-                few = min(_ROWS, high - at)
-                yield _raster(1, few, bytes(few))
+    if not rows:
+        return
+    import numpy as np
+
+    dots = np.frombuffer(rows, np.uint8).reshape(-1, stride)
+    at = 0
+    for top, bottom in patches.inked((dots.max(axis=1) != 0).tobytes(), _BLANK):
+        yield from _feed(top - at)
+        part = dots[top:bottom]
+        wide = len((part.max(axis=0) != 0).tobytes().rstrip(b"\0"))
+        yield from _bands(wide, part[:, :wide].tobytes())
+        at = bottom
+    yield from _feed(len(dots) - at)
 
 
-def _stretches(stride: int, rows: bytes) -> Iterator[tuple[int, int, bool]]:
-    """(start, end, whether inked) of rows that are blank or not, looked at in steps; in bytes."""
-    step = _STEP * stride
-    blank = bytes(step)
-    start, inked = 0, False
-    for at in range(0, len(rows), step):
-        chunk = rows[at : at + step]
-        now = chunk != blank and any(chunk)
-        if now != inked:
-            if at > start:
-                yield start, at, inked
-            start, inked = at, now
-    if len(rows) > start:
-        yield start, len(rows), inked
+def _feed(high: int) -> Iterator[bytes]:
+    for at in range(0, high, _ROWS):
+        few = min(_ROWS, high - at)
+        yield _head(1, few) + bytes(few)
 
 
-def _bands(stride: int, rows: bytes) -> Iterator[bytes]:
-    from PIL import Image
-
-    high = len(rows) // stride
-    # A pixel is a byte of eight dots: Pillow finds what is not blank, and cuts.
-    picture = Image.frombytes("L", (stride, high), rows)
-    box = picture.getbbox()
-    if box is not None and box[2] < stride:
-        stride = box[2]
-        rows = picture.crop((0, 0, stride, high)).tobytes()
-    most = max(1, min(_ROWS, _BAND // stride))
+def _bands(stride: int, rows: bytes) -> Iterator[Buffer]:
+    spelt = [found.end() - 1 for found in _REAL_TIME.finditer(rows)]
+    if spelt:
+        changed = bytearray(rows)
+        for at in spelt:
+            changed[at] |= 0x08
+        rows = bytes(changed)
+    high, most = len(rows) // stride, max(1, min(_ROWS, _BAND // stride))
+    view = memoryview(rows)
     for at in range(0, high, most):
         few = min(most, high - at)
-        yield _raster(stride, few, rows[at * stride : (at + few) * stride])
+        yield _head(stride, few)
+        yield view[at * stride : (at + few) * stride]
 
 
-def _raster(stride: int, high: int, rows: bytes) -> bytes:
-    size = stride.to_bytes(2, "little") + high.to_bytes(2, "little")
+def _head(stride: int, high: int) -> bytes:
     said: bytes = constants.S_RASTER_N
-    return b"".join([said, size, rows])
+    return said + stride.to_bytes(2, "little") + high.to_bytes(2, "little")
 
 
 # ── the printer's own font, barcodes and QR codes ──
@@ -172,7 +165,7 @@ class _Strip(NamedTuple):
         return b"".join([constants.TXT_SIZE, size, words, _FEED, bytes([self.bottom - self.top])])
 
 
-def _strips(page: Page, target: Target) -> Iterator[bytes]:
+def _strips(page: Page, target: Target) -> Iterator[Buffer]:
     """The page from top to bottom, strips that the printer draws by itself between pictures of all else."""
     strips, dots = _parted(page, target)
     stride, rows = patches.draw(page if not strips else _of(page, dots), target)

@@ -215,7 +215,7 @@ def cut(page: Page, marks: list[Mark], target: Target, fixed: Fixed | None = Non
 
 def _cut(dots: Bytes, x: int, y: int) -> Iterator[Piece]:
     """Cuts along blank rows or else along blank columns (of eight dots), and the parts likewise, until neither helps."""
-    spans = list(_inked((dots.max(axis=1) != 0).tobytes(), max(1, _GAP // dots.shape[1])))
+    spans = list(inked((dots.max(axis=1) != 0).tobytes(), max(1, _GAP // dots.shape[1])))
     if len(spans) > 1:
         for top, bottom in spans:
             yield from _cut(dots[top:bottom], x, y + top)
@@ -224,7 +224,7 @@ def _cut(dots: Bytes, x: int, y: int) -> Iterator[Piece]:
         return
     [(top, bottom)] = spans
     dots = dots[top:bottom]
-    spans = list(_inked((dots.max(axis=0) != 0).tobytes(), max(1, _GAP // (bottom - top))))
+    spans = list(inked((dots.max(axis=0) != 0).tobytes(), max(1, _GAP // (bottom - top))))
     if len(spans) > 1:
         for left, right in spans:
             yield from _cut(dots[:, left:right], x + left, y + top)
@@ -233,7 +233,7 @@ def _cut(dots: Bytes, x: int, y: int) -> Iterator[Piece]:
     yield Piece(8 * (x + left), y + top, right - left, bottom - top, dots[:, left:right].tobytes())
 
 
-def _inked(line: bytes, gap: int) -> Iterator[tuple[int, int]]:
+def inked(line: bytes, gap: int) -> Iterator[tuple[int, int]]:
     """(start, end) of each stretch of ones, ``line`` being ones and zeros; stretches nearer than ``gap`` count as one."""
     blank = bytes(gap + 1)
     start = line.find(1)

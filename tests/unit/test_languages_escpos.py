@@ -181,10 +181,10 @@ def test_a_slip_byte_for_byte():
         b"\x1b@"  # ESC @
         b"\x1d(K\x02\x001\x03"  # GS ( K, function 49: density
         b"\x1d(K\x02\x002\xff"  # function 50: speed
-        b"\x1dv0\x00\x01\x00\x10\x00" + bytes(16) +  # 16 blank rows
-        # GS v 0 m xL xH yL yH: two bytes a row, 16 rows
-        b"\x1dv0\x00\x02\x00\x10\x00" + bytes(8) + b"\x80\x10\xff\xf0\x80\x10" + bytes(18) +
-        b"\x1dv0\x00\x01\x00\x08\x00" + bytes(8) +
+        b"\x1dv0\x00\x01\x00\x14\x00" + bytes(20) +  # 20 blank rows
+        # GS v 0 m xL xH yL yH: two bytes a row, three rows
+        b"\x1dv0\x00\x02\x00\x03\x00\x80\x10\xff\xf0\x80\x10"
+        b"\x1dv0\x00\x01\x00\x11\x00" + bytes(17) +
         b"\x1dVB\x00"  # GS V 66 0: feed to the knife, cut
     )  # fmt: skip
 
@@ -374,6 +374,9 @@ def test_a_picture_never_says_a_real_time_command(second):
         )
         assert ours & laid == laid
         assert (ours ^ laid).bit_count() <= 9
+    # Where the blank right side is cropped, one row's end meets the next row's beginning.
+    wrapped = page(ImageMark(0, 0, 64, 2, bytes([0, 0x10, *[0] * 6, second, *[0] * 7])), size=(64, 2))
+    assert painted(pos(wrapped), 64).tobytes()[8] == second | 8
     label = page(ImageMark(0, 0, 16, 2, bytes([0x10, second]) * 2), size=(16, 2))
     assert (painted(pos(label), 16).tobytes()) == bytes([0x10, second | 8]) * 2
 
