@@ -475,7 +475,8 @@ class _Content:
         face = fonts.face(run.face)
         scale = mark.size / face.units_per_em
         for glyph in run.glyphs:
-            path = _drawn(run.face, glyph.gid)
+            # As paths: a glyph that stands for no one character is no text, and readers would give out its number.
+            path = _outline(run.face, glyph.gid)
             if path:
                 self.say(f"q {self._matrix_at(mark, run.x + glyph.x, glyph.y, scale)} cm {path} f Q")
         last = run.glyphs[-1]
@@ -640,11 +641,12 @@ def _to_unicode(texts: list[str]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _drawn(face: str, gid: int) -> str:
-    """A glyph's outline as a path in font units; empty if it has no ink."""
+def _outline(face: str, gid: int) -> str:
+    """A glyph's outline as a path in whole font units; empty if it has no ink."""
     operators = {"moveTo": "m", "lineTo": "l", "curveTo": "c", "closePath": "h"}
     return " ".join(
-        " ".join([*map(_number, points), operators[step]]) for step, points in fonts.face(face).outline(gid)
+        " ".join([*(str(round(number)) for number in points), operators[step]])
+        for step, points in fonts.face(face).outline(gid)
     )
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pypdf
 import pytest
@@ -30,7 +31,9 @@ from labelsvc.labels import (
     Page,
     RectMark,
     Run,
+    StandardTemplates,
     TextMark,
+    compose,
     fonts,
 )
 from labelsvc.languages import Target, encode, raster
@@ -174,6 +177,48 @@ def test_shaped_text_is_extracted_exactly(words):
     # The text itself isn't seen: what is drawn are the glyphs, which here are other ones.
     drawn = pdf_to_image(pdf(page(shaped(words))))
     assert ink_box(drawn) == ink_box(pdf_to_image(pdf(page(shaped("x")))))
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"),
+    [
+        ("欧阳𠮷", True),
+        ("བཀྲ་ཤིས་དོན་གྲུབ།", True),
+        ("王😀👨‍👩‍👧先生", True),
+        ("ئابدۇللا", True),
+        ("مۇھەممەت ئابدۇللا", False),
+    ],
+)
+def test_the_text_of_a_whole_label_is_extracted_exactly(name, exact):
+    """Every line of a waybill with a real name is in the text of its PDF as it stands on the label.
+
+    (PDFium gives the words of a line that mixes directions in the order in which they lie; pypdf gives them as they are read.)
+    """
+    template = StandardTemplates(Path(__file__).parents[2] / "templates").get("waybill-76x130")
+    address = {
+        "province": "浙江省",
+        "city": "杭州市",
+        "district": "余杭区",
+        "detail": "文一西路969号A-B座" * 5,
+    }
+    label = compose(
+        template,
+        {
+            "waybillCode": "YT8800123456789",
+            "recipient": {"name": name, "mobile": "13812345678", "address": address},
+            "goods": {"count": 3},
+            "custom": {"text": f"备注 {name} 易碎"},
+            "routingInfo": {"routeCode": "830-120-00 012"},
+        },
+        203,
+    )
+    wanted = [mark.text.strip() for mark in label.marks if isinstance(mark, TextMark)]
+    assert any(name in line for line in wanted) and len(wanted) > 8
+    document = pdf(label)
+    found = pypdf.PdfReader(io.BytesIO(document), strict=True).pages[0].extract_text()
+    assert [line for line in wanted if line not in found] == []
+    missed = [line for line in wanted if line not in pdf_text(document)]
+    assert missed == [] or (not exact and missed == [f"备注 {name} 易碎"])
 
 
 def both_texts(label: Page) -> list[str]:
