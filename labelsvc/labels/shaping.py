@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate, groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labelsvc.labels import fonts
 from labelsvc.labels.page import Glyph, Run
@@ -74,6 +74,9 @@ def _shape(face_key: str, text: str, backwards: bool) -> tuple[_Shaped, ...]:
     buffer.add_str(text)
     buffer.guess_segment_properties()
     buffer.direction = "rtl" if backwards else "ltr"
+    if backwards:
+        # Brackets and points alone have no script, and so would be taken for left to right and not be turned.
+        buffer.script = "Arab"
     buffer.language = _SCRIPTS.get(face.family, "und")
     uharfbuzz.shape(face.font, buffer)
     return tuple(
@@ -362,6 +365,39 @@ def _levels(text: str, base: int) -> list[int]:
             char["type"] = char["orig"] = "ON" if char["type"] else "L"
     algorithm.explicit_embed_and_overrides(storage)
     algorithm.resolve_weak_types(storage)
+    _pair_brackets(storage["chars"], "LR"[base])
     algorithm.resolve_neutral_types(storage, False)
     algorithm.resolve_implicit_levels(storage, False)
     return [char["level"] for char in storage["chars"]]
+
+
+def _pair_brackets(chars: list[dict[str, Any]], embedding: str) -> None:
+    """Rule N0, which the library lacks: both brackets of a pair run as what they hold and where they stand. Without it, a
+    Latin name in brackets after a Uyghur one would have its brackets torn apart."""
+    from bidi.mirror import MIRRORED  # type: ignore[import-untyped]
+
+    open_ones: list[tuple[str, int]] = []
+    pairs: list[tuple[int, int]] = []
+    for at, char in enumerate(chars):
+        if char["type"] != "ON":
+            continue
+        match unicodedata.category(char["ch"]):
+            case "Ps":
+                open_ones.append((MIRRORED.get(char["ch"], ""), at))
+            case "Pe":
+                begun = next(
+                    (n for n in reversed(range(len(open_ones))) if open_ones[n][0] == char["ch"]), None
+                )
+                if begun is not None:
+                    pairs.append((open_ones[begun][1], at))
+                    del open_ones[begun:]
+    strong = {"L": "L", "R": "R", "EN": "R", "AN": "R"}
+    for start, end in sorted(pairs):
+        inside = {strong.get(char["type"]) for char in chars[start + 1 : end]} - {None}
+        if not inside:
+            continue
+        turned = embedding
+        if embedding not in inside:
+            before = (strong[char["type"]] for char in reversed(chars[:start]) if char["type"] in strong)
+            turned = next(before, embedding)
+        chars[start]["type"] = chars[end]["type"] = turned

@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from labelsvc.errors import NotFound
-from labelsvc.labels import fonts
+from labelsvc.labels import fonts, shaping
+from labelsvc.labels import text as texts
 
 
 def _blackness(image):
@@ -51,7 +52,7 @@ def test_a_character_that_no_font_has_is_known_as_such():
 
 def test_an_unknown_face_is_not_found():
     """Keys are from a closed list."""
-    for key in ("sans-100", "serif-400", "sans", "../etc-400"):
+    for key in ("sans-100", "serif-400", "sans", "../etc-400", "sans-400@", "sans-400@7", "sans-400@101"):
         with pytest.raises(NotFound):
             fonts.face(key)
 
@@ -72,6 +73,126 @@ def test_weights_are_really_heavier():
     """The picture font is at its weight and not at the file's Thin default."""
     light, medium, bold = (_ink(f"sans-{weight}", "国") for weight in fonts.WEIGHTS)
     assert light * 1.05 < medium and medium * 1.1 < bold
+
+
+@pytest.mark.parametrize(
+    ("char", "family"),
+    [("č", "latin"), ("Қ", "latin"), ("ғ", "latin"), ("ώ", "latin"), ("گ", "arabic"), ("ཀ", "tibetan"), ("😀", "emoji"), ("🚚", "emoji"),
+     ("≒", "math"), ("✗", "symbols"), ("➔", "symbols"), ("★", "sans"), ("①", "sans"), ("￥", "sans"), ("№", "sans")],
+)  # fmt: skip
+def test_other_scripts_and_signs_have_a_face(char, family):
+    """Kazakh and Czech names, Uyghur, Tibetan, emoji in black, signs."""
+    assert fonts.face_for(char, 500).family == family
+
+
+@pytest.mark.parametrize("char", "ЁЙẤÅ｀〱")
+def test_a_character_too_high_for_its_line_box_is_set_smaller(char):
+    """As small as it needs to be, to a step of 5 %, and no other for it."""
+    face = fonts.face_for(char, 700)
+    assert face.family == "sans" and face.percent < 100
+    above, below = face.reach(face.gid(char))
+    assert above <= fonts.ASCENT + 0.01 and below <= fonts.DESCENT + 0.01
+    full = fonts.face("sans-700")
+    grown = (face.percent + fonts._STEP) / 100
+    above, below = (grown * reach for reach in full.reach(full.gid(char)))
+    assert above > fonts.ASCENT or below > fonts.DESCENT
+    assert face.units(char) == full.units(char)
+    assert face.advance(char, 100) == pytest.approx(full.advance(char, face.percent), rel=0.01)
+    assert fonts.face_for("Е", 700).key == "sans-700"
+
+
+def _outside(step, weights, sizes):
+    """Characters whose dots leave the line box; every ``step``th of each family is tried."""
+    for weight in weights:
+        for family in fonts.FAMILIES:
+            for code in sorted(fonts._family(family).face.unicodes)[::step]:
+                char = chr(code)
+                face = fonts.face_for(char, weight)
+                if face.family != family or shaping.needed(char):
+                    continue
+                for size in sizes:
+                    ink = fonts.ink(face.key, size, char)
+                    above = texts.baseline(size)
+                    if ink and (
+                        -ink.top > above or ink.top + ink.rows.shape[0] > texts.line_height(size) - above
+                    ):
+                        yield face.key, char, size
+
+
+def test_no_character_leaves_its_line_box():
+    """A sample of every font; the sweep tries them all."""
+    assert not list(_outside(61, (400, 700), (17, 24, 39)))
+
+
+@pytest.mark.sweep
+def test_no_character_of_any_font_leaves_its_line_box():
+    """Each of some 50,000 characters, at each weight."""
+    assert not list(_outside(1, fonts.WEIGHTS, (12, 17, 24, 31, 39)))
+
+
+@pytest.mark.parametrize("family", fonts.FAMILIES)
+def test_a_cut_font_draws_what_the_face_draws_at_its_size(family, tmp_path):
+    """Also where the face is set smaller: the cut font's em is the text's."""
+    char = {"arabic": "ۋ", "tibetan": "ཀ", "emoji": "😀", "symbols": "✗", "latin": "č", "math": "≒"}.get(
+        family, "国"
+    )
+    for key in (f"{family}-400", f"{family}-400@70"):
+        font = ImageFont.truetype(io.BytesIO(fonts.subset_ttf(key, char)), 200)
+        image = Image.new("L", (600, 600))
+        ImageDraw.Draw(image).text((200, 300), char, font=font, anchor="ls", fill=255)
+        box = image.point(lambda cover: 255 if cover >= 112 else 0).getbbox()
+        ink = fonts.ink(key, 200, char)
+        ours = (ink.left, ink.top, ink.left + ink.rows.shape[1], ink.top + ink.rows.shape[0])
+        ours = np.add(ours, (200, 300, 200, 300))
+        # Tibetan strokes are made stronger, which no cut font is.
+        assert np.abs(np.subtract(ours, box)).max() <= (4 if family == "tibetan" else 2)
+        assert font.getname()[0] == fonts.face(key).postscript_name
+        assert font.getlength(char) == pytest.approx(fonts.face(key).advance(char, 200), abs=1)
+
+
+def test_an_outline_is_the_glyph_as_drawn():
+    """The commands, filled, cover what the dots cover; y runs upwards."""
+    face = fonts.face("tibetan-700@70")
+    gid = face.gid("ཀ")
+    steps = face.outline(gid)
+    assert {name for name, _ in steps} <= {"moveTo", "lineTo", "curveTo", "closePath"}
+    assert steps[0][0] == "moveTo" and steps[-1] == ("closePath", ())
+    ends = np.array([points[-2:] for _, points in steps if points]) * 200 / face.units_per_em
+    ink = fonts.ink_of_glyph(face.key, 200, gid)
+    assert ends[:, 0].min() == pytest.approx(ink.left, abs=2)
+    assert -ends[:, 1].max() == pytest.approx(ink.top, abs=2)
+    assert -ends[:, 1].min() == pytest.approx(ink.top + ink.rows.shape[0], abs=2)
+
+
+def test_a_printers_font_covers_its_character_set(tmp_path):
+    """GB 2312 and ASCII as one static TrueType font of 2 MB; kept in a folder, whole, and the same ever after."""
+    content = fonts.static_ttf("sans-500", "gb2312", tmp_path / "fonts")
+    font = TTFont(io.BytesIO(content))
+    assert "fvar" not in font and "glyf" in font
+    wanted = {
+        bytes((high, low)).decode("gb2312", "ignore")
+        for high in range(0xA1, 0xFF)
+        for low in range(0xA1, 0xFF)
+    }
+    surplus = set(font.getBestCmap()) - {*map(ord, "".join(wanted)), *range(0x20, 0x7F)}
+    # HarfBuzz adds the mirror images of signs.
+    assert len(font.getBestCmap()) - len(surplus) == 7445 + 95 and len(surplus) < 10
+    assert 1_500_000 < len(content) < 2_500_000
+    (kept,) = (tmp_path / "fonts").iterdir()
+    assert kept.name == "sans-500-gb2312.ttf" and kept.read_bytes() == content
+    kept.write_bytes(b"as it was")
+    assert fonts.static_ttf("sans-500", "gb2312", tmp_path / "fonts") == b"as it was"
+
+
+def test_the_fonts_in_the_house_carry_their_licence():
+    """Every file of ``faces`` is named in the licence beside it."""
+    folder = fonts.face("tibetan-400").path.parent
+    licence = (folder / "OFL.txt").read_text()
+    assert {path.name for path in folder.glob("*.ttf")} == {
+        "NotoEmoji-Regular.ttf",
+        "NotoSerifTibetan-Regular.ttf",
+    }
+    assert all(path.name in licence for path in folder.glob("*.ttf"))
 
 
 @pytest.mark.parametrize(
@@ -169,8 +290,6 @@ def test_drawn_glyphs_take_bounded_memory():
 
 def test_a_subset_draws_what_the_face_draws(tmp_path):
     """The cut glyphs have the ink of the variable font at that weight."""
-    from PIL import ImageFont
-
     for key in ("sans-400", "sans-700"):
         path = tmp_path / f"{key}.ttf"
         path.write_bytes(fonts.subset_ttf(key, "国"))

@@ -1,11 +1,14 @@
 """Text: cleaning, line breaks, fitting."""
 
+import time
+import timeit
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labelsvc.labels import fonts
 from labelsvc.labels import text as texts
 
 
@@ -129,3 +132,95 @@ def test_faces_change_within_a_line():
         ("jp-400", "𠮷", 20),
         ("sans-400", "三", 40),
     ]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "cleaned"),
+    [
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("❤\ufe0f\u200d🔥", "❤\u200d🔥"),
+        ("张\u200d三\u200d🚀\u200d", "张三🚀"),
+        ("1\ufe0f\u20e3", "1\u20e3"),
+        ("\u1112\u1161\u11ab", "한"),
+        ("\U000f0000\ue000\u200d", "\U000f0000\ue000"),
+    ],
+)
+def test_joiners_stay_between_emoji_only(dirty, cleaned):
+    """A family is one picture; elsewhere a joiner has no business. Korean letters become syllables."""
+    assert texts.clean(dirty) == cleaned
+
+
+def test_full_width_signs_are_had():
+    """Every full-width form, and every character of GB 2312 and GBK, has a face."""
+    everything = {
+        bytes((high, low)).decode("gbk", "ignore") for high in range(0x81, 0xFF) for low in range(0x40, 0xFF)
+    }
+    forms = set(map(chr, range(0xFF01, 0xFF5F)))
+    assert not [char for char in (everything | forms) - {""} if fonts.face_for(char, 500) is None]
+
+
+def _by_trying(setter, text, size, smallest):
+    while size > smallest and not setter.fit(text, size, size).fits:
+        size -= 1
+    return setter.fit(text, size, size)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text("浙江省abW ，（）-1𠮷𬞞\nЁ😀", max_size=70),
+    st.integers(10, 300),
+    st.integers(10, 200),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1, 0.3]),
+    st.integers(8, 45),
+)
+def test_the_search_for_a_size_ends_where_trying_each_would(text, width, height, wrap, share, size):
+    """The same size and lines as size by size from the top, with weights and spacing that change with the size."""
+    setter = texts.Setter(
+        width,
+        height,
+        wrap,
+        1.2,
+        lambda size: 500 if size >= 20 else 400,
+        lambda size: round(share * size),
+        True,
+    )
+    assert setter.fit(text, size, 8) == _by_trying(setter, text, size, 8)
+    largest = setter.fit_largest(text, 8)
+    assert largest == _by_trying(setter, text, max(8, height), 8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text("浙江省abW ，（）-1𠮷\nЁ😀ئەرབོ", max_size=70),
+    st.integers(30, 300),
+    st.integers(20, 100),
+    st.booleans(),
+)
+def test_a_cut_text_begins_as_the_text_does_and_fits_across(text, width, height, wrap):
+    """What is kept is the beginning, line by line; the end mark stands where something is left out."""
+    cut = _setter(width, height, wrap=wrap).cut(text, 16)
+    assert not cut.over_width
+    if wrap:
+        whole = "".join(line.text for line in cut.lines).replace(" ", "")
+        assert text.replace(" ", "").replace("\n", "").startswith(whole.removesuffix("…"))
+    if cut.height <= height and not any(line.text.endswith("…") for line in cut.lines):
+        assert _setter(width, 10_000, wrap=wrap).fit(text, 16, 16).lines == cut.lines
+
+
+def _cost(action, number):
+    """Microseconds of CPU time a call, the least of many: other processes don't count."""
+    return min(timeit.repeat(action, number=number, repeat=20, timer=time.process_time)) / number * 1e6
+
+
+def test_plain_text_is_fitted_in_microseconds():
+    """Some 4 and 25 on the machine where this was written; ten times that fails (size by size from the top took 250 and 2,300)."""
+    address = (
+        "浙江省杭州市余杭区五常街道文一西路969号西溪园区三号楼B座12层1208室（前台代收），收件人不在请放快递柜"
+    )
+    line, block = _setter(500, 60, wrap=False), _setter(560, 150)
+    assert _cost(lambda: line.fit(address[:15], 24, 12), 2000) < 50
+    assert len(block.fit(address, 24, 12).lines) == 3
+    assert _cost(lambda: block.fit(address, 24, 12), 300) < 400
+    assert _cost(lambda: _setter(300, 90).fit(address, 40, 8), 50) < 2000
+    assert _cost(lambda: texts.clean(address), 2000) < 10
