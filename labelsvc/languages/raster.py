@@ -88,6 +88,13 @@ def draw_marks(marks: Iterable[Mark], page: Page, within: Box | None = None) -> 
     return sheet.patch()
 
 
+def draw_bands(marks: Iterable[Mark], page: Page, most_bytes: int) -> list[Patch]:
+    """The same as pieces one below the other, each of at most so many bytes: cut at blank rows if there are any."""
+    sheet = _Sheet(0, 0, page.width, page.height)
+    sheet.draw(marks)
+    return sheet.patches(most_bytes)
+
+
 def bar_boxes(mark: BarMark) -> Iterator[Box]:
     """The bars of a barcode on the page, each a whole number of modules."""
     along, across = _along_across(mark)
@@ -674,17 +681,50 @@ class _Sheet:
         import numpy as np
 
         bits = self.inner()
-        down = np.flatnonzero(bits.any(axis=1))
-        if not down.size:
-            return None
-        top, bottom = int(down[0]), int(down[-1]) + 1
-        columns = np.bitwise_or.reduce(bits[top:bottom], axis=0)
+        inked = np.flatnonzero(np.bitwise_or.reduce(bits, axis=1))
+        return self.cut(bits, int(inked[0]), int(inked[-1]) + 1) if inked.size else None
+
+    def patches(self, most_bytes: int) -> list[Patch]:
+        """The part with black dots as pieces from top to bottom, as few as ``most_bytes`` allows."""
+        import numpy as np
+
+        bits = self.inner()
+        inked = np.flatnonzero(np.bitwise_or.reduce(bits, axis=1))
+        if not inked.size:
+            return []
+        # Stretches of rows without a blank one between them: (top, below).
+        gaps = np.flatnonzero(np.diff(inked) > 1)
+        tops = inked[np.append(0, gaps + 1)].tolist()
+        belows = (inked[np.append(gaps, -1)] + 1).tolist()
+        found: list[Patch] = []
+        whole: Patch | None = None
+        for top, below in zip(tops, belows, strict=True):
+            if whole is not None:
+                both = self.cut(bits, whole.y - self.y, below)
+                if len(both.bits) <= most_bytes:
+                    whole = both
+                    continue
+                found.append(whole)
+            whole = self.cut(bits, top, below)
+            rows = max(1, most_bytes // ((whole.width + 7) // 8))
+            while whole.height > rows:
+                found.append(self.cut(bits, top, top + rows))
+                top += rows
+                whole = self.cut(bits, top, below)
+        assert whole is not None
+        return [*found, whole]
+
+    def cut(self, bits: Bytes, top: int, below: int) -> Patch:
+        """These rows, which aren't blank, cropped."""
+        import numpy as np
+
+        columns = np.bitwise_or.reduce(bits[top:below], axis=0)
         across = np.flatnonzero(columns)
         first, last = int(across[0]), int(across[-1])
         blank = (int(columns[last]) & -int(columns[last])).bit_length() - 1
-        cut = bits[top:bottom, first : last + 1]
+        rows = bits[top:below, first : last + 1]
         width = 8 * (last + 1 - first) - blank
-        return Patch(self.x + 8 * first, self.y + top, width, bottom - top, cut.tobytes())
+        return Patch(self.x + 8 * first, self.y + top, width, below - top, rows.tobytes())
 
 
 def _packed(dots: Dots, shift: int) -> Bytes:

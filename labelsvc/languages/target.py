@@ -25,6 +25,10 @@ class Target:
     for the wire: ``raw`` is every dot as it stands (the language's plain form), ``runs`` run lengths (ZPL's own
     alternative compression), ``zip`` deflate (ZPL's Z64); a language that lacks one takes ``raw``. ``cut`` cuts the paper after
     the label.
+
+    ``coverage`` is what the printer's font has besides ASCII: the characters of GB 2312 (6,763), of GBK, of GB 18030's first
+    level (GBK and Extension A), or all that are printable. A text with any other goes as dots. ``slow_link`` says that the
+    wire carries a few ten kB a second at most (serial): bytes then count for more than milliseconds.
     """
 
     language: str
@@ -37,6 +41,8 @@ class Target:
     font: str = ""
     graphics: Literal["raw", "runs", "zip"] = "runs"
     cut: bool = False
+    coverage: Literal["gb2312", "gbk", "gb18030", "unicode"] = "gbk"
+    slow_link: bool = False
 
 
 class Language(Protocol):

@@ -1,8 +1,8 @@
 r"""ZPL II: a Page as the commands of a Zebra (or a printer that speaks like one), and the printer's answers read.
 
-Hides which marks the printer says by itself (Code 128, QR, lines, ASCII text) and which go as dots (Chinese, slanted,
-turned, inverse); the metrics of the printer's own font; run-length compression; and escaping: data reaches the stream
-through ``_field`` alone, so that no text can become a command.
+Hides which marks the printer says by itself (lines, text, the symbols it draws module for module as laid out) and which
+go as dots, all in one picture; the metrics of the printer's own font; and escaping: data reaches the stream through
+``_field`` alone, so that no text can become a command. What is the same on every label is put into words once.
 
 Choices that are not obvious:
 
@@ -10,6 +10,9 @@ Choices that are not obvious:
   and no reader can misunderstand a subset switch. A symbol planned otherwise goes as dots, which are exact everywhere.
 - QR: printers shift ``^BQ`` down by the height last set with ``^BY``, hence the ``^BY`` of one dot before it.
 - Text by ``^FT``, whose origin is the baseline: ``^FO`` would make the place depend on the printer's ascent.
+- A font in the printer is named once, by ``^A@``, and stays named. No ``^CW``: it would outlive the label.
+- Without such a font, stretches of ASCII in a Chinese line are the printer's too: they are a third of a label's dots.
+- A printer only adds black: what a white mark lies on goes as dots, with the white taken out.
 - No ``^PQ``: one copy is the default and every copy is a label of its own.
 
 Source: Zebra Programming Guide (ZPL II, SGD), the pages of the commands named.
@@ -18,11 +21,26 @@ Source: Zebra Programming Guide (ZPL II, SGD), the pages of the commands named.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
 from labelsvc.errors import Invalid
-from labelsvc.labels import BarMark, LineMark, Mark, MatrixMark, Page, RectMark, TextMark, symbols
-from labelsvc.languages import raster
+from labelsvc.labels import (
+    BarMark,
+    GroupMark,
+    LineMark,
+    Mark,
+    MatrixMark,
+    Page,
+    RectMark,
+    Run,
+    TextMark,
+    fonts,
+    symbols,
+)
+from labelsvc.languages import graphics, raster
 from labelsvc.languages.target import Target
 
 name = "zpl"
@@ -30,28 +48,43 @@ media_type = "application/vnd.zebra.zpl"
 
 #: Font 0 at this height has capitals of 0.75 of it; the layout's faces have capitals of 0.733 em.
 _FONT0_PER_EM = 0.733 / 0.75
-#: Text from this size and weight on goes as dots: what a sorter reads from two metres must look as designed, and font 0,
-#: a bold condensed face, stretched to such a size doesn't.
-_DISPLAY_SIZE_MM, _DISPLAY_WEIGHT = 5.0, 700
 #: The smallest font 0 that printers scale.
 _FONT0_MIN = 10
 
-#: Advance widths of font 0 from space to tilde, in 1/1000 of its width parameter: the widest of three renderings measured.
-_FONT0_ADVANCE = (
+#: Advance widths of font 0 by ASCII code, in 1/1000 of its width parameter: the widest of three renderings measured.
+_FONT0_ADVANCE = (0,) * 32 + (
     281, 333, 469, 500, 500, 906, 667, 281, 333, 333, 500, 906, 333, 906, 333, 281,
     500, 500, 500, 500, 500, 500, 500, 500, 500, 500, 281, 281, 1000, 906, 1000, 500,
     906, 562, 562, 556, 611, 500, 500, 611, 625, 281, 444, 562, 500, 778, 625, 611,
     562, 611, 611, 556, 500, 625, 556, 833, 562, 562, 500, 333, 469, 333, 500, 500,
     333, 500, 500, 444, 500, 500, 281, 500, 500, 278, 278, 444, 278, 778, 500, 500,
-    500, 500, 344, 444, 281, 500, 444, 667, 444, 444, 389, 500, 500, 500, 1000,
+    500, 500, 344, 444, 281, 500, 444, 667, 444, 444, 389, 500, 500, 500, 1000, 0,
 )  # fmt: skip
 
 #: Characters that font 0 draws as wide as an em: a telephone number with hyphens would come out squeezed.
-_FONT0_ODD = frozenset("+-<=>~")
+_FONT0_ODD = re.compile("[^ -~]|[-+<=>~]")
+#: Stretches of a line that font 0 can take over from the dots, not blank at the ends, and from how many dots of size in all they are worth it:
+#: a field is some forty bytes, a character as dots a byte or two for each of its rows.
+_FONT0_STRETCH = re.compile("[!-*,./0-;?-}](?:[ !-*,./0-;?-}]*[!-*,./0-;?-}])?")
+_WORTH_A_FIELD = 40
+
+#: Characters that don't stand in field data as they are: controls, what begins a command, and the backslash, which
+#: some printers take for a sign of theirs. With ``^FH`` the underline is a sign too.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f^~\\\\\ud800-\udfff]")
+_UNSAFE_OR_SIGN = re.compile(_UNSAFE.pattern[:-1] + "_]")
+
+#: The guide allows ^GF 99 999 bytes; readers that we test with, and printers with little memory, take a quarter of that.
+_MOST_GRAPHIC_BYTES = 24_960
 
 _TURN = {0: "N", 90: "R", 180: "I", 270: "B"}
-#: Characters that may stand in field data as they are.
-_PLAIN = frozenset(chr(code) for code in range(0x20, 0x7F)) - frozenset("^~_\\")
+_EXTENSION_A = range(0x3400, 0x4DC0)
+#: Other bar codes that printers draw as they are laid out: the command up to its turn, what stands before the height and after
+#: it, and the data for which it is so. (EAN and UPC aren't: printers lengthen their guard bars.)
+_BARS = {
+    "code39": ("^B3", ",N", "N,N", re.compile("[0-9A-Z .$/+%-]+")),
+    "code93": ("^BA", "", "N,N,N", re.compile("[0-9A-Z]+")),
+    "c25inter": ("^B2", "", "N,N,N", re.compile("(?:[0-9][0-9])+")),
+}
 
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:
@@ -62,108 +95,211 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
             code="page.dpi",
             field="dpi",
         )
-    return _Format(page, target).bytes()
+    fixed = page.fixed
+    own = page.marks if fixed is None else page.own
+    if fixed is not None and any(map(_whitens, own)):
+        fixed, own = None, page.marks
+    kept: _Kept | None
+    if fixed is None:
+        kept = _Kept(_opening(page, target), False)
+    else:
+        key = ("zpl", target, page.width, page.height)
+        kept = fixed.kept.get(key)
+        if kept is None:
+            writing = _Format(page, target, _Kept(_opening(page, target), False))
+            writing.marks(fixed.marks)
+            kept = fixed.kept[key] = _Kept("".join(writing.said), writing.font_named)
+    writing = _Format(page, target, kept)
+    writing.marks(own)
+    writing.said.append("^XZ\n")
+    return "".join(writing.said).encode()
+
+
+def font_download(ttf: bytes, name: str) -> bytes:
+    """A TrueType font to be kept in the printer under a name such as ``E:NOTO.TTF``, for ``Target.font``; sent once.
+
+    The font's bytes follow the command as they are: the printer counts them and looks for no command in them (``~DY``).
+    Invalid if the name isn't a drive (R: is forgotten when power goes, E: stays), one to eight letters or digits, and
+    ``.TTF``, or the bytes are no TrueType font.
+    """
+    named = _FONT_NAME.fullmatch(name)
+    if named is None:
+        raise Invalid(
+            "A font in the printer is named like E:NOTO.TTF: a drive, one to eight letters or digits, .TTF",
+            code="font.name",
+            field="font",
+        )
+    if ttf[:4] not in {b"\0\1\0\0", b"true"}:
+        raise Invalid("These bytes are no TrueType font", code="font.format", field="font")
+    return f"~DY{named[1]},B,T,{len(ttf)},,".encode("ascii") + ttf
+
+
+_FONT_NAME = re.compile(r"([REBA]:[A-Z0-9]{1,8})\.TT[FE]")
+
+
+class _Kept(NamedTuple):
+    """The beginning of a format, and whether the printer's font is named in it."""
+
+    said: str
+    font_named: bool
+
+
+def _opening(page: Page, target: Target) -> str:
+    if target.letters == "font" and not _FONT_NAME.fullmatch(target.font):
+        raise Invalid("The printer's font must be named like E:SIMSUN.TTF", code="font.name", field="font")
+    darkness = "" if target.darkness is None else f"~SD{min(30, max(0, target.darkness)):02d}"
+    speed = "" if target.speed is None else f"^PR{target.speed}"
+    cut = "^MMC" if target.cut else ""
+    # What an earlier user of the printer may have left on is set back: origin, reversal, character set.
+    return f"{darkness}^XA^CI28^LH0,0^LRN{cut}{speed}^PW{page.width}^LL{page.height}"
 
 
 class _Format:
-    """One label being written."""
+    """One label, or the part of it that is fixed, being written."""
 
-    def __init__(self, page: Page, target: Target) -> None:
+    def __init__(self, page: Page, target: Target, kept: _Kept) -> None:
         self.page = page
         self.target = target
-        self.lines: list[str] = []
+        self.said = [kept.said]
+        self.font_named = kept.font_named
+        self.by_font = target.letters == "font"
+        self.dx, self.dy = target.offset_x, target.offset_y
+        #: What goes as dots, in drawing order.
+        self.dots: list[Mark] = []
 
-    def bytes(self) -> bytes:
-        if self.target.darkness is not None:
-            self.lines.append(f"~SD{min(30, max(0, self.target.darkness)):02d}")
-        speed = "" if self.target.speed is None else f"^PR{self.target.speed}"
-        # What an earlier user of the printer may have left on is set back: origin, reversal, character set.
-        self.lines.append(f"^XA^CI28^LH0,0^LRN{speed}^PW{self.page.width}^LL{self.page.height}")
-        marks = self.page.marks
+    def marks(self, marks: Sequence[Mark]) -> None:
+        """All of them: first what the printer says by itself, then one picture."""
+        under = _under_white(marks)
+        says = self.says
         for place, mark in enumerate(marks):
-            if isinstance(mark, TextMark) and mark.inverse:
-                continue  # drawn with the black box that it stands on
-            if isinstance(mark, RectMark) and mark.fill:
-                on_it = tuple(later for later in marks[place + 1 :] if _stands_on(later, mark))
-                if on_it:
-                    # A printer only adds dots: the box and the white text on it must come as one picture.
-                    self.graphic((mark, *on_it), (mark.x, mark.y, mark.width, mark.height))
-                    continue
-            self.mark(mark)
-        self.lines.append("^XZ")
-        return ("\n".join(self.lines) + "\n").encode("ascii")
-
-    def mark(self, mark: Mark) -> None:
-        said = False
-        match mark:
-            case TextMark():
-                said = self.text(mark)
-            case BarMark():
-                said = self.bars(mark)
-            case MatrixMark():
-                said = self.matrix(mark)
-            case LineMark():
-                said = self.line(mark)
-            case RectMark():
-                said = self.rect(mark)
-        if not said:
-            self.graphic((mark,))
+            say = says.get(type(mark))
+            if place in under or say is None or not say(self, mark):
+                self.dots.append(mark)
+        if self.dots:
+            self.graphic(self.dots)
 
     def at(self, command: str, x: int, y: int) -> str | None:
         """``^FO`` or ``^FT`` at a place of the page; None if the printer can't be told it (left of or above the paper)."""
-        x, y = x + self.target.offset_x, y + self.target.offset_y
+        x, y = x + self.dx, y + self.dy
         return f"^{command}{x},{y}" if 0 <= x <= 32000 and 0 <= y <= 32000 else None
 
-    # ── what the printer says by itself ──
+    # ── text ──
 
     def text(self, mark: TextMark) -> bool:
-        bare = mark.text.strip(" ")
-        display = mark.weight >= _DISPLAY_WEIGHT and mark.size >= _DISPLAY_SIZE_MM * self.page.dpi / 25.4
-        plain = bare.isascii() and bare.isprintable() and not mark.missing and _FONT0_ODD.isdisjoint(bare)
-        if display or not plain or mark.rotation or mark.underline or mark.letter_spacing:
+        if mark.rotation or mark.letter_spacing or mark.underline or mark.missing or mark.italic:
             return False
-        if not bare:
-            return True
-        first = bare[0]
-        parts = list(raster.stretches(mark))
-        if len(parts) != 1 or parts[0].face is None:
+        words = mark.text
+        if self.by_font:
+            if words.isascii() and not _FONT0_ODD.search(words) and self.font0(mark, words):
+                return True
+            return _covered(words, mark, self.target.coverage) and self.font(mark, words)
+        if not _FONT0_ODD.search(words):
+            return self.font0(mark, words)
+        return self.partly(mark)
+
+    def font(self, mark: TextMark, words: str) -> bool:
+        """The line by the printer's font, no wider than it was laid out."""
+        size = width = mark.size
+        # ASCII may be half an em wide in the printer's font where the layout's is narrower.
+        excess = sum(map(_half_em_excess(mark.weight).__getitem__, words.encode("ascii", "ignore")))
+        if excess:
+            wanted = mark.width
+            width = int(size * wanted / (wanted + excess * size / 1000)) if wanted > 0 else size
+        x, y = mark.x + self.dx, mark.y + mark.baseline + self.dy
+        if not (0 <= x <= 32000 and 0 <= y <= 32000) or min(size, width) < _FONT0_MIN:
             return False
-        part, face = parts[0], parts[0].face
-        lead = face.width(part.text[: part.text.index(first)], mark.size)
-        wanted = face.width(bare, mark.size)
-        per_width = sum(_FONT0_ADVANCE[ord(char) - 32] for char in bare) / 1000
-        height = round(mark.size * _FONT0_PER_EM)
-        width = int(wanted / per_width)
-        if min(height, width) < _FONT0_MIN:
-            return False
-        # The width parameter is whole dots: what is left over is shared between both ends.
-        x = part.x + lead + (wanted - width * per_width) / 2
-        origin = self.at("FT", round(mark.x + x), mark.y + mark.baseline)
-        if origin is None:
-            return False
-        self.lines.append(f"{origin}^A0N,{height},{width}{_field(bare)}")
+        called = ""
+        if not self.font_named:
+            self.font_named = True
+            called = f",{self.target.font}"
+        self.said.append(f"^FT{x},{y}^A@N,{size},{width}{called}{_field(words)}")
         return True
 
+    def font0(self, mark: TextMark, words: str) -> bool:
+        """An ASCII line by the printer's built-in font."""
+        if len(mark.runs) != 1:
+            return False
+        bare = words.strip(" ")
+        if not bare:
+            return True
+        run = mark.runs[0]
+        if len(bare) == len(words) == len(run.text):
+            return self.stretch(mark, words, run.x, mark.width)
+        face = fonts.face(run.face)
+        lead = face.width(run.text[: run.text.index(bare[0])], mark.size)
+        return self.stretch(mark, bare, run.x + lead, face.width(bare, mark.size))
+
+    def stretch(self, mark: TextMark, words: str, x: float, wanted: float) -> bool:
+        """Plain ASCII in font 0, ``wanted`` dots wide from ``x`` on."""
+        per_width = sum(map(_FONT0_ADVANCE.__getitem__, words.encode("ascii"))) / 1000
+        height, width = round(mark.size * _FONT0_PER_EM), int(wanted / per_width)
+        if height < _FONT0_MIN or width < _FONT0_MIN:
+            return False
+        # The width parameter is whole dots: what is left over is shared between both ends.
+        left = round(mark.x + x + (wanted - width * per_width) / 2) + self.dx
+        down = mark.y + mark.baseline + self.dy
+        if not (0 <= left <= 32000 and 0 <= down <= 32000):
+            return False
+        self.said.append(f"^FT{left},{down}^A0N,{height},{width}{_field(words)}")
+        return True
+
+    def partly(self, mark: TextMark) -> bool:
+        """A line of which font 0 takes the ASCII stretches; the others stay for the picture."""
+        left: list[Run] = []
+        for run in mark.runs:
+            if run.glyphs or not _FONT0_STRETCH.search(run.text):
+                left.append(run)
+                continue
+            face = fonts.face(run.face)
+            pen, end = float(run.x), 0
+            for found in _FONT0_STRETCH.finditer(run.text):
+                wanted = face.width(found[0], mark.size)
+                between = run.text[end : found.start()]
+                after = pen + face.width(between, mark.size)
+                if (
+                    len(found[0]) * mark.size >= _WORTH_A_FIELD
+                    and all(map(face.has, found[0]))
+                    and self.stretch(mark, found[0], after, wanted)
+                ):
+                    left += _apart(face, between, pen, mark.size)
+                    pen, end = after + wanted, found.end()
+            left += _apart(face, run.text[end:], pen, mark.size)
+        if left:
+            self.dots.append(mark._replace(runs=tuple(left)))
+        return True
+
+    # ── symbols and lines ──
+
     def bars(self, mark: BarMark) -> bool:
-        origin = self.at("FO", mark.x, mark.y)
-        data = mark.data
-        # ">" introduces the subset codes of ^BC, in automatic mode too.
-        plain = data.isascii() and data.isprintable() and ">" not in data and len(data) <= 80
-        if origin is None or not plain or mark.module > 10 or symbols.code128(data).plan != mark.plan:
+        x, y, data, kind = mark.x + self.dx, mark.y + self.dy, mark.data, mark.kind
+        if not (0 <= x <= 32000 and 0 <= y <= 32000) or mark.module > 10:
             return False
         height = mark.width if mark.rotation in {90, 270} else mark.height
-        self.lines.append(
-            f"{origin}^BY{mark.module},3.0,{height}^BC{_TURN[mark.rotation]},{height},N,N,N,A{_field(data)}"
-        )
+        turn = _TURN[mark.rotation]
+        if kind in {"code128", "code128b"}:
+            # ">" introduces the subset codes of ^BC, in automatic mode too.
+            plain = data.isascii() and data.isprintable() and ">" not in data and len(data) <= 80
+            if not plain or symbols.code128(data).plan != mark.plan:
+                return False
+            said = f"^BY{mark.module}^BC{turn},{height},N,N,N,A"
+        elif kind in _BARS:
+            command, before, after, plainly = _BARS[kind]
+            if not plainly.fullmatch(data):
+                return False
+            said = f"^BY{mark.module},3{command}{turn}{before},{height},{after}"
+        else:
+            return False
+        self.said.append(f"^FO{x},{y}{said}{_field(data)}")
         return True
 
     def matrix(self, mark: MatrixMark) -> bool:
-        origin = self.at("FO", mark.x, mark.y)
-        plain = mark.data.isascii() and mark.data.isprintable()
-        if origin is None or not plain or mark.rotation or mark.module > 10:
+        x, y, data = mark.x + self.dx, mark.y + self.dy, mark.data
+        if mark.kind != "qrcode" or mark.rotation or mark.module > 10 or mark.row_dots:
+            return False
+        if not (0 <= x <= 32000 and 0 <= y <= 32000) or not (data.isascii() and data.isprintable()):
             return False
         # The printer's packing is never worse than the layout's one mode for the whole text, so its symbol fits the box.
-        self.lines.append(f"{origin}^BY2,3.0,1^BQN,2,{mark.module}{_field(f'{mark.level}A,{mark.data}')}")
+        self.said.append(f"^FO{x},{y}^BY2,3,1^BQN,2,{mark.module}{_field(f'{mark.level}A,{data}')}")
         return True
 
     def line(self, mark: LineMark) -> bool:
@@ -186,51 +322,129 @@ class _Format:
             if origin is None:
                 return False
             said.append(f"{origin}^GB{width},{height},{thickness}^FS")
-        self.lines += said
+        self.said += said
         return True
+
+    says: ClassVar[dict[type, Callable[[_Format, Any], bool]]] = {
+        TextMark: text,
+        BarMark: bars,
+        MatrixMark: matrix,
+        LineMark: line,
+        RectMark: rect,
+    }
 
     # ── what goes as dots ──
 
-    def graphic(self, marks: tuple[Mark, ...], within: raster.Box | None = None) -> None:
-        """Marks as one picture, cropped to its black dots and to the paper."""
-        patch = raster.draw_marks(marks, self.page, within)
-        if patch is None:
-            return
-        x, y = patch.x + self.target.offset_x, patch.y + self.target.offset_y
-        rows, stride = patch.bits, (patch.width + 7) // 8
-        if y < 0:
-            rows = rows[-y * stride :]
-            y = 0
-        if x < 0:
-            rows, stride = _cut_left(rows, stride, patch.width, -x)
-            x = 0
-        if rows and stride:
-            self.lines.append(
-                f"^FO{x},{y}^GFA,{len(rows)},{len(rows)},{stride},{_compressed(rows, stride)}^FS"
-            )
+    def graphic(self, marks: Sequence[Mark]) -> None:
+        """Marks as one drawing, in as few pictures as the limit of ``^GF`` allows, cropped to black dots and the paper."""
+        for patch in raster.draw_bands(marks, self.page, _MOST_GRAPHIC_BYTES):
+            x, y = patch.x + self.dx, patch.y + self.dy
+            rows, stride = patch.bits, (patch.width + 7) // 8
+            if y < 0:
+                rows = rows[-y * stride :]
+                y = 0
+            if x < 0:
+                rows, stride = _cut_left(rows, stride, patch.width, -x)
+                x = 0
+            if rows and stride:
+                data = graphics.packed(rows, stride, self.target.graphics, self.target.slow_link)
+                self.said.append(f"^FO{x},{y}^GFA,{len(rows)},{len(rows)},{stride},{data}^FS")
 
 
-def _stands_on(mark: Mark, box: RectMark) -> bool:
-    """True for white text that reaches into a black box."""
+def _apart(face: fonts.Face, words: str, pen: float, size: int) -> list[Run]:
+    """Runs that lie where the words would from a pen between dots: cut where an advance isn't whole dots."""
+    runs: list[Run] = []
+    whole = False
+    for char in words:
+        advance = face.advance(char, size)
+        if whole and advance == int(advance):
+            runs[-1] = Run(face.key, runs[-1].text + char, runs[-1].x)
+        else:
+            runs.append(Run(face.key, char, int(pen + 0.5)))
+        whole = advance == int(advance)
+        pen += advance
+    return runs
+
+
+def _whitens(mark: Mark) -> bool:
+    """True if a mark takes black away."""
+    if isinstance(mark, TextMark):
+        return mark.inverse
+    if isinstance(mark, RectMark):
+        return mark.erase
+    return isinstance(mark, GroupMark) and any(map(_whitens, mark.marks))
+
+
+def _under_white(marks: Sequence[Mark]) -> set[int] | tuple[()]:
+    """The places of marks on which a later one lays white, and of those that lay it."""
+    whitening = [place for place, mark in enumerate(marks) if _whitens(mark)]
+    if not whitening:
+        return ()
+    boxes = [_box(mark) for mark in marks]
+    found = set(whitening)
+    for place in whitening:
+        found.update(before for before in range(place) if _meet(boxes[before], boxes[place]))
+    return found
+
+
+def _box(mark: Mark) -> raster.Box:
+    """A box that holds the mark's dots, with the room that letters may take beyond their line."""
+    if isinstance(mark, LineMark):
+        half = mark.thickness
+        left, right = sorted((mark.x1, mark.x2))
+        top, bottom = sorted((mark.y1, mark.y2))
+        return left - half, top - half, right - left + 2 * half, bottom - top + 2 * half
+    if isinstance(mark, GroupMark):
+        return -32000, -32000, 64000, 64000
+    room = mark.size if isinstance(mark, TextMark) else 0
+    return mark.x - room, mark.y - room, mark.width + 2 * room, mark.height + 2 * room
+
+
+def _meet(one: raster.Box, other: raster.Box) -> bool:
     return (
-        isinstance(mark, TextMark)
-        and mark.inverse
-        and mark.x < box.x + box.width
-        and box.x < mark.x + mark.width
-        and mark.y < box.y + box.height
-        and box.y < mark.y + mark.height
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
+    )
+
+
+def _covered(words: str, mark: TextMark, coverage: str) -> bool:
+    """True if the printer's font has every character of a line, and needs no shaping for it."""
+    if words.isascii():
+        return words.isprintable()
+    if coverage == "unicode":
+        return words.isprintable() and not any(run.glyphs for run in mark.runs)
+    if coverage == "gb18030":
+        words = "".join(char for char in words if ord(char) not in _EXTENSION_A)
+    try:
+        words.encode("gb2312" if coverage == "gb2312" else "gbk")
+    except UnicodeEncodeError:
+        return False
+    return words.isprintable()
+
+
+@cache
+def _half_em_excess(weight: int) -> tuple[int, ...]:
+    """By ASCII code, how much narrower than half an em the layout's character is, in 1/1000 em."""
+    face = fonts.face_for("A", weight)
+    assert face is not None
+    return tuple(
+        max(0, round(500 - face.advance(chr(code), 1000))) if 32 <= code < 127 else 0 for code in range(128)
     )
 
 
 def _field(data: str) -> str:
-    """Field data that prints exactly as given: ``^FH`` with every character that isn't plain as hex.
+    """Field data that prints exactly as given: with ``^FH`` before it where a character must be said in hexadecimal.
 
     The only way for data into the stream.
     """
-    escaped = "".join(
-        char if char in _PLAIN else "".join(f"_{byte:02X}" for byte in char.encode()) for char in data
-    )
-    return f"^FH_^FD{escaped}^FS"
+    if _UNSAFE.search(data):
+        escaped = _UNSAFE_OR_SIGN.sub(
+            lambda found: "".join(f"_{byte:02X}" for byte in found[0].encode("utf-8", "replace")), data
+        )
+        return f"^FH_^FD{escaped}^FS"
+    return f"^FD{data}^FS"
 
 
 def _cut_left(rows: bytes, stride: int, width: int, dots: int) -> tuple[bytes, int]:
@@ -245,41 +459,6 @@ def _cut_left(rows: bytes, stride: int, width: int, dots: int) -> tuple[bytes, i
         value = (value & ((1 << left) - 1)) << (new_stride * 8 - left)
         cut.append(value.to_bytes(new_stride, "big"))
     return b"".join(cut), new_stride
-
-
-#: Three or more of one digit: shorter runs stand as they are, so that finding them would only cost time.
-_RUN = re.compile(r"(.)\1\1+")
-_ONES = " GHIJKLMNOPQRSTUVWXY"
-_TWENTIES = " ghijklmnopqrstuvwxyz"
-
-
-def _compressed(rows: bytes, stride: int) -> str:
-    """Rows in ZPL's alternative data compression: counted hex digits, ``,`` for zeros to the end, ``:`` for the row before.
-
-    (``!``, ones to the end, is left out: zpl-renderer-js takes it for the digit 1.) Clones that lack Z64 read this.
-    """
-    said = []
-    before = b""
-    for at in range(0, len(rows), stride):
-        row = rows[at : at + stride]
-        if row == before:
-            said.append(":")
-            continue
-        before = row
-        digits = row.hex().upper()
-        bare = digits.rstrip("0")
-        said.append(_RUN.sub(_counted, bare))
-        if len(bare) < len(digits):
-            said.append(",")
-    return "".join(said)
-
-
-def _counted(run: re.Match[str]) -> str:
-    """A run of one hex digit: a count (g to z twenties, G to Y ones) and the digit."""
-    count = len(run[0])
-    code = "z" * (count // 400)
-    count %= 400
-    return code + _TWENTIES[count // 20].strip() + _ONES[count % 20].strip() + run[1]
 
 
 # ── the printer's answers ──

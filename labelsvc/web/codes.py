@@ -359,7 +359,12 @@ CODES: dict[str, tuple[str, str]] = {
         "Correct the template.",
     ),
     "barcode.type": ("There is no such type of barcode.", "Use a type that docs/templates.md lists."),
+    "font.format": ("The file isn't a TrueType font.", "Take a .ttf file with TrueType outlines."),
     "font.missing": ("A font file isn't installed.", "Install the package anew."),
+    "font.name": (
+        "A font in the printer has no name like `E:NOTO.TTF`.",
+        "Name drive, one to eight letters or digits, and `.TTF`.",
+    ),
     "font.unknown": ("There is no such font face.", "Use a face that is shipped."),
     "image.failed": ("An image that is required can't be read.", "Send a sound PNG, JPEG, GIF or BMP."),
     "image.source": (

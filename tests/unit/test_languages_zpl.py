@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +15,21 @@ from support.pages import bars, page, qr, text
 from support.readers import decode, missing_js, zpl_to_image, zpl_to_image_js
 
 from labelsvc.errors import Invalid
-from labelsvc.labels import ImageMark, LineMark, RectMark
+from labelsvc.labels import (
+    BarMark,
+    EllipseMark,
+    Fixed,
+    GroupMark,
+    ImageMark,
+    LineMark,
+    MatrixMark,
+    Page,
+    RectMark,
+    fonts,
+    symbols,
+)
 from labelsvc.languages import Target, encode, raster
+from labelsvc.languages import zpl as language
 
 PROFILES = ("specification", "zd621")
 NUMBERS = (
@@ -38,8 +53,8 @@ def drawn(label, profile="specification", **options) -> Image.Image:
     return zpl_to_image(zpl(label, **options), (label.width, label.height), label.dpi, profile)
 
 
-def drawn_js(label) -> Image.Image:
-    picture, reason = zpl_to_image_js(zpl(label), (label.width, label.height), label.dpi)
+def drawn_js(label, **options) -> Image.Image:
+    picture, reason = zpl_to_image_js(zpl(label, **options), (label.width, label.height), label.dpi)
     assert picture is not None, reason
     return picture.point(lambda level: 255 if level > 127 else 0)
 
@@ -56,23 +71,23 @@ def differing(one: Image.Image, other: Image.Image) -> int:
 
 def commands(stream: bytes) -> list[tuple[str, str]]:
     """An independent reading of a ZPL stream: (command, its parameters), cut at every ^ and ~ as a printer does."""
-    found = re.findall(rb"([\^~])([A-Z][A-Z0-9]|A0)([^\^~]*)", stream)
+    found = re.findall(rb"([\^~])([A-Z][A-Z0-9@])([^\^~]*)", stream)
     cut = re.split(rb"[\^~]", stream)[1:]
     assert len(found) == len(cut), "a ^ or ~ that begins no command"
     assert stream[:1] in (b"^", b"~")
-    return [((mark + name).decode(), rest.decode("ascii").rstrip("\n")) for mark, name, rest in found]
+    return [((mark + name).decode(), rest.decode().rstrip("\n")) for mark, name, rest in found]
 
 
 def fields(stream: bytes) -> list[str]:
-    """What each ^FD prints, its ^FH_ escapes undone."""
+    """What each ^FD prints, its escapes undone where ^FH_ stands before it."""
     read = commands(stream)
     out = []
     for (before, escape), (command, data) in itertools.pairwise(read):
         if command == "^FD":
-            assert (before, escape) == ("^FH", "_")
-            raw = re.sub(
-                rb"_([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), data.encode("ascii")
-            )
+            raw = data.encode()
+            if before == "^FH":
+                assert escape == "_"
+                raw = re.sub(rb"_([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), raw)
             out.append(raw.decode())
     return out
 
@@ -81,6 +96,8 @@ OURS = {
     "^XA", "^CI", "^LH", "^LR", "^PW", "^LL", "^FO", "^FT", "^A0", "^FH", "^FD", "^FS", "^GF", "^GB", "^BY", "^BC",
     "^BQ", "^XZ",
 }  # fmt: skip
+#: A font in the printer, and what a label is told besides.
+BY_FONT = {"letters": "font", "font": "E:SIMSUN.TTF"}
 
 
 # ── symbols ──
@@ -120,8 +137,6 @@ def test_turned_code128_is_native(rotation):
 
 def test_a_symbol_that_automatic_mode_would_plan_otherwise_goes_as_dots():
     """Set B forced by the template, or a > in the data (the sign of ^BC's own codes), is drawn and not left to the printer."""
-    from labelsvc.labels import symbols
-
     forced = symbols.code128("12345678", "B")
     mark = bars("12345678")._replace(widths=forced.widths, plan=forced.plan, width=forced.modules * 3)
     for odd, data in ((mark, "12345678"), (bars(">:A>51234"), ">:A>51234")):
@@ -164,17 +179,22 @@ def test_chinese_in_a_qr_goes_as_dots():
 # ── text, lines, pictures ──
 
 
+@pytest.mark.parametrize("graphics", ["raw", "runs", "zip"])
 @pytest.mark.parametrize("dpi", [203, 300])
-def test_what_goes_as_dots_is_the_picture_dot_for_dot(dpi):
-    """Chinese, mixed, turned, spaced and underlined text, frames, lines and pictures come out as in our own picture."""
+def test_what_goes_as_dots_is_the_picture_dot_for_dot(dpi, graphics):
+    """Chinese, turned, spaced and underlined text, shapes, lines, groups and pictures come out as in our own picture, in
+    each packing."""
     label = page(
         text("欧阳𠮷㛃 先生", x=20, y=20, size=40, weight=700),
-        text("浙江省杭州市 1201室 A座", x=20, y=80, size=26),
+        text("浙江省杭州市余杭区", x=20, y=80, size=26),
         text("已验视", x=500, y=20, size=30, rotation=90),
         text("代收", x=400, y=200, size=30, rotation=270),
         text("YT0012345678901", x=20, y=120, size=24, letter_spacing=3),
         text("重要", x=300, y=140, size=24, underline=True),
-        text("330-A12-08", x=20, y=180, size=90, weight=700),
+        text("分拨中心", x=20, y=180, size=90, weight=700),
+        text("倾斜", x=20, y=150, size=24)._replace(italic=True),
+        EllipseMark(450, 210, 60, 40, 3),
+        GroupMark((text("作废作废", x=500, y=140, size=30),), (505, 140, 80, 40), 20, 540, 160),
         LineMark(10, 300, 590, 300, 2),
         LineMark(10, 310, 590, 310, 2, dash=(8, 5)),
         LineMark(300, 310, 300, 390, 3),
@@ -186,9 +206,9 @@ def test_what_goes_as_dots_is_the_picture_dot_for_dot(dpi):
         dpi=dpi,
     )
     for profile in PROFILES:
-        assert differing(drawn(label, profile), raster.image(label)) == 0
+        assert differing(drawn(label, profile, graphics=graphics), raster.image(label)) == 0
     if missing_js() is None:
-        assert differing(drawn_js(label), raster.image(label)) == 0
+        assert differing(drawn_js(label, graphics=graphics), raster.image(label)) == 0
 
 
 def test_ascii_text_is_native_and_lies_where_it_was_laid_out():
@@ -220,16 +240,190 @@ def test_native_text_is_never_wider_than_laid_out(words, size):
     found = ink(drawn(label, "zd621"))
     if found:
         # The fonts' own side bearings may stand out by a dot or two.
-        assert found[0] >= 18 and found[2] <= 20 + mark.width + 2
+        assert found[0] >= 18 and found[2] <= 20 + mark.width + 2 + size // 24
 
 
-def test_inverse_text_is_white_on_black_in_the_stream():
-    """A black box and the white text on it leave as one picture, for a printer can only add black."""
+def test_the_printer_takes_the_ascii_out_of_a_chinese_line():
+    """Digits and letters of a mixed line are the printer's, where the layout has them; all else is the picture, dot for dot."""
+    mark = text("环城街1864号绿地城10栋1单元A座", x=20, y=20, size=32)
+    label = page(mark, size=(608, 100))
+    assert fields(zpl(label)) == ["1864", "10"]
+    ours, theirs = raster.image(label).convert("L"), drawn(label)
+    pen = mark.x
+    for stretch in re.findall("[0-9]{2,}|.", mark.text):
+        wide = fonts.face("sans-400").width(stretch, 32)
+        box = (round(pen) + 1, 0, round(pen + wide) - 1, 100)
+        if stretch.isdigit() and len(stretch) > 1:
+            left, _, right, _ = ink(theirs.crop(box))
+            assert left <= 5 and right >= box[2] - box[0] - 5, stretch
+        else:
+            assert differing(theirs.crop(box), ours.crop(box)) == 0, stretch
+        pen += wide
+
+
+def test_what_white_lies_on_goes_as_dots():
+    """A printer only adds black: boxes, bars and text on which white is laid go with it into the picture, others don't."""
     label = page(
         RectMark(40, 40, 60, 60, 0, fill=True),
         text("收", x=48, y=46, size=44, weight=700, inverse=True),
         text("寄", x=200, y=46, size=44, weight=700),
+        bars("A1", x=300, y=40, module=2),
+        RectMark(320, 50, 30, 20, 2, erase=True),
+        bars("B2", x=300, y=200, module=2),
+        GroupMark((RectMark(310, 210, 20, 20, 0, erase=True),), (305, 200, 30, 40)),
+        bars("C3", x=40, y=200, module=2),
     )
+    read = commands(zpl(label))
+    assert fields(zpl(label)) == ["C3"] and ("^GB", "30,20,2") not in read
+    assert differing(drawn(label), raster.image(label)) == 0
+    if missing_js() is None:
+        assert differing(drawn_js(label), raster.image(label)) == 0
+
+
+def test_no_picture_is_larger_than_printers_take():
+    """A page full of dots goes in several pictures, each within the limit, cut at blank rows where there are any."""
+    words = tuple(text("浙江省杭州市余杭区五常街道" * 3, x=8, y=8 + 50 * line, size=20) for line in range(28))
+    full = ImageMark(0, 0, 800, 1430, (bytes([255]) * 50 + bytes(49) + b"\x01") * 1430)
+    for label in (page(*words, size=(808, 1440)), page(full, size=(808, 1440))):
+        sizes = [int(rest.split(",")[1]) for command, rest in commands(zpl(label)) if command == "^GF"]
+        assert len(sizes) > 1 and max(sizes) <= 25_000
+        assert differing(drawn(label), raster.image(label)) == 0
+
+
+# ── what is the same on every label ──
+
+
+@pytest.mark.parametrize("options", [{}, {"graphics": "zip", "offset_x": -9}, BY_FONT])
+def test_a_fixed_part_is_said_once_and_prints_the_same(options):
+    """A page with a fixed part prints what the page without one does, for each target; only its own part is made anew."""
+    still = (RectMark(5, 5, 598, 390, 3), text("寄件人", x=20, y=20, size=30), text("RETURN 5", x=20, y=70))
+    fixed = Fixed(still)
+    for words in ("张三", "欧阳晓晴"):
+        own = (text(words, x=160, y=20, size=30), bars("A1B2", y=120))
+        label, plain = Page(608, 400, 203, (*still, *own), (), fixed), page(*still, *own)
+        if "letters" in options:
+            assert fields(zpl(label, **options)) == fields(zpl(plain, **options))
+            assert zpl(label, **options).count(b"SIMSUN") == 1
+        else:
+            assert differing(drawn(label, **options), drawn(plain, **options)) == 0
+    assert len(fixed.kept) == 1
+
+
+def test_a_labels_white_on_the_fixed_part_still_shows():
+    """White text of a label on a black box of the fixed part is white: the fixed part is then not taken as it was kept."""
+    ground = RectMark(40, 40, 160, 60, 0, fill=True)
+    fixed = Fixed((ground,))
+    zpl(Page(608, 400, 203, (ground, text("张", y=200)), (), fixed))
+    mark = text("补打", x=48, y=46, size=44, weight=700, inverse=True)
+    label = Page(608, 400, 203, (ground, mark), (), fixed)
+    assert differing(drawn(label), raster.image(label)) == 0
+
+
+# ── a font in the printer ──
+
+
+def test_chinese_by_the_printers_font():
+    """With a font in the printer a mixed line is one field of raw UTF-8, the font named once, and no dots are sent."""
+    label = page(
+        text("收件人 欧阳晓晴 138", x=20, y=20, size=32),
+        text("浙江省杭州市", x=20, y=80),
+        text("13800138000", x=20, y=120),
+    )
+    stream = zpl(label, **BY_FONT)
+    read = commands(stream)
+    assert fields(stream) == ["收件人 欧阳晓晴 138", "浙江省杭州市", "13800138000"]
+    assert [rest.split(",")[3:] for command, rest in read if command == "^A@"] == [["E:SIMSUN.TTF"], []]
+    assert ("^A@", "N,24,24") in read and "^GF" not in dict(read) and ("^CI", "28") in read
+
+
+@pytest.mark.parametrize(
+    ("coverage", "native"),
+    [("gb2312", "张"), ("gbk", "张镕"), ("gb18030", "张镕㛃"), ("unicode", "张镕㛃𠮷")],
+)
+def test_what_the_printers_font_lacks_goes_as_dots(coverage, native):
+    """A line with a character beyond what the printer's font covers goes as dots, whole; the others don't."""
+    for char in "张镕㛃𠮷":
+        label = page(text(f"收{char}件", size=30))
+        stream = zpl(label, coverage=coverage, **BY_FONT)
+        assert fields(stream) == ([f"收{char}件"] if char in native else []), char
+        if char not in native:
+            assert differing(drawn(label, coverage=coverage, **BY_FONT), raster.image(label)) == 0
+
+
+def test_our_own_font_downloaded_draws_where_the_layout_is():
+    """Our font, downloaded by ~DY and drawn by zplkit through ^A@, lies on the layout's baseline and stays in the layout's
+    width."""
+    words = "收件人欧阳晓晴 浙江省 1381234"
+    font = language.font_download(fonts.subset_ttf("sans-400", words), "E:NOTO.TTF")
+    mark = text(words, x=40, y=60, size=40)
+    label = page(mark, size=(700, 160))
+    stream = zpl(label, letters="font", font="E:NOTO.TTF")
+    assert fields(stream) == [words]
+    left, top, right, bottom = ink(zpl_to_image(font + stream, (700, 160)))
+    ours = ink(raster.image(label))
+    assert abs(left - ours[0]) <= 4 and right <= mark.x + mark.width + 1
+    assert abs(bottom - ours[3]) <= 14 and abs(top - ours[1]) <= 14
+
+
+def test_a_font_download_is_the_font_and_nothing_else():
+    """~DY carries the font's bytes as they are under a name that is checked; other names and other files are refused."""
+    font = fonts.subset_ttf("sans-400", "收")
+    sent = language.font_download(font, "E:NOTO.TTF")
+    assert sent == b"~DYE:NOTO,B,T,%d,," % len(font) + font
+    for name in ("NOTO.TTF", "E:NOTO^XZ.TTF", "E:TOOLONGNAME.TTF", "E:NOTO", "C:NOTO.TTF", "E:NOTO.TTF\n"):
+        with pytest.raises(Invalid) as refused:
+            language.font_download(font, name)
+        assert refused.value.code == "font.name"
+        with pytest.raises(Invalid):
+            zpl(page(text("张")), letters="font", font=name)
+    with pytest.raises(Invalid) as refused:
+        language.font_download(b"OTTO" + font, "E:NOTO.TTF")
+    assert refused.value.code == "font.format"
+
+
+# ── symbols that printers know ──
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("code39", "ABC-123 $"),
+        ("code93", "TEST93"),
+        ("c25inter", "12345678"),
+    ],
+)
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_other_bar_codes_are_native_module_for_module(kind, data, rotation):
+    """What the printer draws for these types is, dot for dot, what was laid out."""
+    symbol = symbols.encode(kind, data)
+    length = symbol.modules * 2
+    wide, high = (80, length) if rotation else (length, 80)
+    mark = BarMark(60, 50, wide, high, 2, 20, kind, symbol.data, symbol.widths, symbol.plan, rotation)
+    label = page(mark, size=(600, 600))
+    assert "^GF" not in dict(commands(zpl(label)))
+    for profile in PROFILES:
+        assert differing(drawn(label, profile), raster.image(label)) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("ean13", "690123456789"), ("upca", "01234567890"), ("itf14", "1234567890123")],
+)
+def test_bar_codes_that_printers_draw_otherwise_go_as_dots(kind, data):
+    """EAN and UPC, whose guard bars a printer lengthens, and ITF-14 are drawn as laid out."""
+    symbol = symbols.encode(kind, data)
+    mark = BarMark(60, 50, 2 * symbol.modules, 80, 2, 20, kind, symbol.data, symbol.widths)
+    label = page(mark, size=(600, 200))
+    assert "^GF" in dict(commands(zpl(label))) and differing(drawn(label), raster.image(label)) == 0
+
+
+@pytest.mark.parametrize("kind", ["datamatrix", "aztec", "pdf417"])
+def test_other_matrix_codes_go_as_dots(kind):
+    """Symbols that printers size and pack by their own rules are drawn as laid out."""
+    symbol = symbols.encode(kind, "YT0012345678901")
+    rows = tuple(symbol.rows)
+    mark = MatrixMark(60, 50, 3 * len(rows[0]), 3 * len(rows), 3, 6, kind, symbol.data, rows)
+    label = page(mark)
     assert differing(drawn(label), raster.image(label)) == 0
 
 
@@ -249,11 +443,12 @@ def test_offset_moves_the_print_and_cuts_what_leaves_the_paper():
         assert differing(drawn(label, offset_x=across, offset_y=down), moved) == 0
 
 
-def test_darkness_and_speed_are_set_only_when_asked_for():
-    """~SD and ^PR stand in the stream if, and only if, the target names them; darkness keeps within the scale."""
+def test_darkness_speed_and_cut_are_set_only_when_asked_for():
+    """~SD, ^PR and ^MM stand in the stream if, and only if, the target names them; darkness keeps within the scale."""
     assert {command for command, _ in commands(zpl(page(text("张"))))} <= OURS
     asked = commands(zpl(page(text("张")), darkness=40, speed=6))
     assert asked[0] == ("~SD", "30") and ("^PR", "6") in asked
+    assert ("^MM", "C") in commands(zpl(page(text("张")), cut=True))
 
 
 def test_one_label_of_the_pages_size():
@@ -301,30 +496,56 @@ def unpacked(data: str, stride: int) -> bytes:
     return bytes.fromhex("".join(rows))
 
 
+def unzipped(data: str) -> bytes:
+    """A Z64 field undone, its check sum computed bit by bit as the guide's CRC-16 is (polynomial 0x1021, from 0)."""
+    _, kind, text, check = data.split(":")
+    assert kind == "Z64"
+    crc = 0
+    for byte in text.encode("ascii"):
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    assert f"{crc:04X}" == check
+    return zlib.decompress(base64.b64decode(text, validate=True))
+
+
+def test_a_slow_link_gets_fewer_bytes():
+    """On a slow link the same picture takes less room."""
+    label = page(
+        *(text("浙江省杭州市余杭区五常街道文一西路", y=20 + 40 * line, size=32) for line in range(8))
+    )
+    fast, slow = (zpl(label, graphics="zip", slow_link=slow) for slow in (False, True))
+    assert len(slow) < 0.98 * len(fast) and differing(drawn(label, graphics="zip"), raster.image(label)) == 0
+
+
 @given(
     stride=st.integers(1, 260),
     rows=st.lists(
         st.tuples(st.sampled_from([0, 1, 15, 16, 255, 0x5A]), st.integers(0, 300)), min_size=1, max_size=6
     ),
+    packing=st.sampled_from(["raw", "runs", "zip"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_compressed_dots_are_the_dots(stride, rows):
-    """Any picture comes back from the compressed form: runs of every length, blank rows, rows like the one before."""
+def test_compressed_dots_are_the_dots(stride, rows, packing):
+    """Any picture comes back from its packed form: runs of every length, blank rows, rows like the one before."""
     content = b"".join(
         bytes([value]) * min(length, stride) + bytes(max(0, stride - length)) for value, length in rows
     )
     bits = content + content[-stride:]
     label = page(ImageMark(0, 0, stride * 8, len(rows) + 1, bits), size=(stride * 8, len(rows) + 1))
-    read = [rest for command, rest in commands(zpl(label)) if command == "^GF"]
+    stream = zpl(label, graphics=packing)
+    read = [rest for command, rest in commands(stream) if command == "^GF"]
     if not any(bits):
         assert read == []
         return
     kind, total, again, row_bytes, data = read[0].split(",", 4)
     assert (kind, total) == ("A", again)
-    found = unpacked(data, int(row_bytes))
+    found = {"raw": bytes.fromhex, "runs": lambda data: unpacked(data, int(row_bytes)), "zip": unzipped}[
+        packing
+    ](data)
     assert len(found) == int(total)
     picture = Image.new("L", (label.width, label.height), 255)
-    (place,) = [rest for command, rest in commands(zpl(label)) if command == "^FO"]
+    (place,) = [rest for command, rest in commands(stream) if command == "^FO"]
     x, y = map(int, place.split(","))
     piece = Image.frombytes("1", (int(row_bytes) * 8, len(found) // int(row_bytes)), found)
     picture.paste(0, (x, y), piece)
@@ -342,15 +563,48 @@ HOSTILE = st.one_of(
 )
 
 
-@given(words=HOSTILE.filter(bool), size=st.integers(12, 60), rotation=st.sampled_from([0, 90, 180, 270]))
-@settings(max_examples=150, deadline=None)
-def test_text_never_becomes_a_command(words, size, rotation):
+@given(
+    words=HOSTILE.filter(bool),
+    size=st.integers(12, 60),
+    rotation=st.sampled_from([0, 90, 180, 270]),
+    options=st.sampled_from([{}, {"graphics": "zip"}, BY_FONT, {**BY_FONT, "coverage": "unicode"}]),
+)
+@settings(max_examples=200, deadline=None)
+def test_text_never_becomes_a_command(words, size, rotation, options):
     """For any text in a text mark, ^ and ~ stand in the stream only where the encoder put them, and native text is exact."""
-    stream = zpl(page(text(words, size=size, rotation=rotation)))
+    stream = zpl(page(text(words, size=size, rotation=rotation)), **options)
     read = [command for command, _ in commands(stream)]
-    assert set(read) <= OURS
+    assert set(read) <= OURS | {"^A@"}
     assert (read.count("^XA"), read.count("^XZ"), read[0], read[-1]) == (1, 1, "^XA", "^XZ")
-    assert fields(stream) in ([], [words.strip(" ")])
+    assert all((said in words and said == said.strip(" ")) or said == words for said in fields(stream))
+
+
+@pytest.mark.parametrize("options", [{}, BY_FONT, {**BY_FONT, "coverage": "unicode"}])
+def test_no_byte_and_no_prefix_escapes(options):
+    """Every byte 0 to 255 and every sign that begins a command, before, in and after Chinese and ASCII text and in symbols."""
+    known = set(commands(zpl(page(text("收A1张"), bars("A1"), qr("A1")), **options)))
+    known = {command for command, _ in known} | OURS | {"^A@"}
+    for odd in (
+        *map(chr, range(256)),
+        "^",
+        "~",
+        "^XZ",
+        "~JR",
+        "^FS^XZ^XA",
+        "_5E",
+        "\u2028",
+        "\ufeff",
+        "\U000e0041",
+    ):
+        for words in (f"{odd}A1", f"A{odd}1", f"收{odd}张", f"收件A1{odd}"):
+            stream = zpl(page(text(words), size=(900, 400)), **options)
+            read = [command for command, _ in commands(stream)]
+            assert set(read) <= known and read.count("^XA") == read.count("^XZ") == 1
+            assert all(said in words for said in fields(stream))
+        if odd.isascii():
+            stream = zpl(page(bars(f"A{odd}1"), qr(f"A{odd}1", y=200), size=(1500, 400)), **options)
+            assert {command for command, _ in commands(stream)} <= known
+            assert set(fields(stream)) <= {f"A{odd}1", f"MA,A{odd}1"}
 
 
 @given(data=st.text(st.characters(max_codepoint=0x7E), min_size=1, max_size=30))
