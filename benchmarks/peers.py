@@ -10,6 +10,7 @@ import base64
 import io
 import logging
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from benchmarks.label import CODES, FIELDS, HEIGHT_MM, QR, RULE_MM, RULES, WIDTH_MM, Field, Label
 
 Maker = Callable[[Label], bytes]
+Pages = Callable[[list[Label]], bytes]
 #: Dots per mm of a 203 dpi head.
 DOTS = 8
 #: From the top of a line down to its baseline, in ems, as our template sets it.
@@ -27,7 +29,7 @@ MM = 72 / 25.4
 # ── reportlab ──
 
 
-def reportlab_pages(fonts: dict[bool, Path], qr_as_path: bool) -> Callable[[list[Label]], bytes]:
+def reportlab_pages(fonts: dict[bool, Path], qr_as_path: bool) -> Pages:
     """One PDF with a page a label; the QR by reportlab's own widget, or as one path of its dark modules."""
     from reportlab.graphics import renderPDF
     from reportlab.graphics.barcode import code128, qr
@@ -89,7 +91,7 @@ def reportlab_pages(fonts: dict[bool, Path], qr_as_path: bool) -> Callable[[list
     return make
 
 
-def zebrafy_z64(pdf: Callable[[list[Label]], bytes]) -> Maker:
+def zebrafy_z64(pdf: Pages) -> Maker:
     """The PDF drawn by PDFium inside zebrafy and sent as a Z64 picture. Without dithering, which makes bars ragged."""
     from zebrafy import ZebrafyPDF
 
@@ -188,7 +190,9 @@ def escpos_image(fonts: dict[bool, Path]) -> Maker:
         for rule in RULES:
             draw.line([each * DOTS for each in rule], 0, 3)
         printer = Dummy()
-        printer.image(picture, impl="bitImageRaster")
+        # It prints at each picture that its profile has no width, which centring alone would need.
+        with redirect_stdout(io.StringIO()):
+            printer.image(picture, impl="bitImageRaster")
         sent: bytes = printer.output
         return sent
 

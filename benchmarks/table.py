@@ -10,7 +10,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Row:
-    """One result; ``peer`` names another program measured in the same run, if there is one."""
+    """One result; ``peer`` names another program (or limit) measured in the same run, if there is one.
+
+    ``goal`` is what the ratio should reach, or stay below where lower is better.
+    """
 
     case: str
     value: float
@@ -18,6 +21,7 @@ class Row:
     better: Literal["higher", "lower"]
     peer: str | None = None
     peer_value: float | None = None
+    goal: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -33,6 +37,8 @@ def show(title: str, rows: list[Row], json_file: Path | None) -> None:
         line = f"  {row.case:<{width}}  {row.value:>10.1f} {row.unit:<4} ({row.better} is better)"
         if row.peer is not None and row.peer_value is not None:
             line += f"   {row.peer}: {row.peer_value:.1f} {row.unit}, ratio {row.ratio}"
+            if row.goal is not None:
+                line += f" (goal {'at least' if row.better == 'higher' else 'at most'} {row.goal:g})"
         print(line)
     if json_file:
         found = [{**asdict(row), "value": round(row.value, 3), "ratio": row.ratio} for row in rows]

@@ -692,34 +692,39 @@ class _Sheet:
         inked = np.flatnonzero(np.bitwise_or.reduce(bits, axis=1))
         if not inked.size:
             return []
-        # Stretches of rows without a blank one between them: (top, below).
+        # Stretches of rows without a blank one between them: top, below, and the columns in which they have dots.
         gaps = np.flatnonzero(np.diff(inked) > 1)
-        tops = inked[np.append(0, gaps + 1)].tolist()
-        belows = (inked[np.append(gaps, -1)] + 1).tolist()
+        tops = inked[np.append(0, gaps + 1)]
+        belows = inked[np.append(gaps, -1)] + 1
+        columns = np.bitwise_or.reduceat(bits, tops, axis=0)
         found: list[Patch] = []
-        whole: Patch | None = None
-        for top, below in zip(tops, belows, strict=True):
-            if whole is not None:
-                both = self.cut(bits, whole.y - self.y, below)
-                if len(both.bits) <= most_bytes:
-                    whole = both
-                    continue
-                found.append(whole)
-            whole = self.cut(bits, top, below)
-            rows = max(1, most_bytes // ((whole.width + 7) // 8))
-            while whole.height > rows:
+        top, held = int(tops[0]), columns[0]
+        for stretch, below in enumerate(belows.tolist()):
+            both = held | columns[stretch]
+            across = both.nonzero()[0]
+            stride = int(across[-1] - across[0]) + 1
+            if (below - top) * stride <= most_bytes:
+                held = both
+                continue
+            # No longer: all before this stretch is a piece.
+            start = int(tops[stretch])
+            if start > top:
+                found.append(self.cut(bits, top, int(belows[stretch - 1])))
+            top, held = start, columns[stretch]
+            across = held.nonzero()[0]
+            rows = max(1, most_bytes // (int(across[-1] - across[0]) + 1))
+            while below - top > rows:
                 found.append(self.cut(bits, top, top + rows))
                 top += rows
-                whole = self.cut(bits, top, below)
-        assert whole is not None
-        return [*found, whole]
+        found.append(self.cut(bits, top, int(belows[-1])))
+        return found
 
     def cut(self, bits: Bytes, top: int, below: int) -> Patch:
         """These rows, which aren't blank, cropped."""
         import numpy as np
 
         columns = np.bitwise_or.reduce(bits[top:below], axis=0)
-        across = np.flatnonzero(columns)
+        across = columns.nonzero()[0]
         first, last = int(across[0]), int(across[-1])
         blank = (int(columns[last]) & -int(columns[last])).bit_length() - 1
         rows = bits[top:below, first : last + 1]

@@ -20,8 +20,9 @@ Source: Zebra Programming Guide (ZPL II, SGD), the pages of the commands named.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
@@ -63,9 +64,15 @@ _FONT0_ADVANCE = (0,) * 32 + (
 
 #: Characters that font 0 draws as wide as an em: a telephone number with hyphens would come out squeezed.
 _FONT0_ODD = re.compile("[^ -~]|[-+<=>~]")
-#: Stretches of a line that font 0 can take over from the dots, not blank at the ends, and from how many dots of size in all they are worth it:
-#: a field is some forty bytes, a character as dots a byte or two for each of its rows.
-_FONT0_STRETCH = re.compile("[!-*,./0-;?-}](?:[ !-*,./0-;?-}]*[!-*,./0-;?-}])?")
+#: A line in pieces: stretches that font 0 can take over from the dots, not blank at the ends; full-width characters, each an
+#: em; blanks; and what else there is.
+_PIECES = re.compile(
+    "(?P<plain>[!-*,./0-;?-}](?:[ !-*,./0-;?-}]*[!-*,./0-;?-}])?)"
+    "|(?P<wide>[\u3001\u3002\u4e00-\u9fa5\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f]+)|(?P<blank> +)|(?P<other>.)",
+    re.DOTALL,
+)
+#: From how many dots of size in all a stretch is worth a field: that takes some forty bytes, a character as dots one or two for
+#: each of its rows.
 _WORTH_A_FIELD = 40
 
 #: Characters that don't stand in field data as they are: controls, what begins a command, and the backslash, which
@@ -77,7 +84,8 @@ _UNSAFE_OR_SIGN = re.compile(_UNSAFE.pattern[:-1] + "_]")
 _MOST_GRAPHIC_BYTES = 24_960
 
 _TURN = {0: "N", 90: "R", 180: "I", 270: "B"}
-_EXTENSION_A = range(0x3400, 0x4DC0)
+_EXTENSION_A = re.compile("[\u3400-\u4dbf]")
+_EXCESS_PER_EM = 250
 #: Other bar codes that printers draw as they are laid out: the command up to its turn, what stands before the height and after
 #: it, and the data for which it is so. (EAN and UPC aren't: printers lengthen their guard bars.)
 _BARS = {
@@ -96,23 +104,20 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
             field="dpi",
         )
     fixed = page.fixed
-    own = page.marks if fixed is None else page.own
-    if fixed is not None and any(map(_whitens, own)):
-        fixed, own = None, page.marks
-    kept: _Kept | None
-    if fixed is None:
-        kept = _Kept(_opening(page, target), False)
-    else:
+    if fixed is not None:
         key = ("zpl", target, page.width, page.height)
         kept = fixed.kept.get(key)
         if kept is None:
             writing = _Format(page, target, _Kept(_opening(page, target), False))
             writing.marks(fixed.marks)
             kept = fixed.kept[key] = _Kept("".join(writing.said), writing.font_named)
-    writing = _Format(page, target, kept)
-    writing.marks(own)
-    writing.said.append("^XZ\n")
-    return "".join(writing.said).encode()
+        writing = _Format(page, target, kept)
+        writing.say(page.own)
+        if not any(map(_whitens, writing.dots)):
+            return writing.end()
+    writing = _Format(page, target, _Kept(_opening(page, target), False))
+    writing.marks(page.marks)
+    return writing.end()
 
 
 def font_download(ttf: bytes, name: str) -> bytes:
@@ -163,20 +168,40 @@ class _Format:
         self.said = [kept.said]
         self.font_named = kept.font_named
         self.by_font = target.letters == "font"
+        self.codec = {"gb2312": "gb2312", "unicode": ""}.get(target.coverage, "gbk")
         self.dx, self.dy = target.offset_x, target.offset_y
         #: What goes as dots, in drawing order.
         self.dots: list[Mark] = []
 
     def marks(self, marks: Sequence[Mark]) -> None:
-        """All of them: first what the printer says by itself, then one picture."""
-        under = _under_white(marks)
+        """All of them, and what lies under white in the picture."""
+        before = self.said[:], self.font_named
+        self.say(marks)
+        if any(map(_whitens, self.dots)):
+            self.said, self.font_named = before
+            self.dots = []
+            self.say(marks, _under_white(marks))
+        self.picture()
+
+    def say(self, marks: Sequence[Mark], but: Container[int] = ()) -> None:
+        """What the printer says by itself, without the marks at some places; the others are left in ``dots``."""
         says = self.says
         for place, mark in enumerate(marks):
             say = says.get(type(mark))
-            if place in under or say is None or not say(self, mark):
+            if place in but or say is None or not say(self, mark):
                 self.dots.append(mark)
+
+    def picture(self) -> None:
+        """What goes as dots."""
         if self.dots:
             self.graphic(self.dots)
+            self.dots = []
+
+    def end(self) -> bytes:
+        """The whole format."""
+        self.picture()
+        self.said.append("^XZ\n")
+        return "".join(self.said).encode()
 
     def at(self, command: str, x: int, y: int) -> str | None:
         """``^FO`` or ``^FT`` at a place of the page; None if the printer can't be told it (left of or above the paper)."""
@@ -186,27 +211,26 @@ class _Format:
     # ── text ──
 
     def text(self, mark: TextMark) -> bool:
-        if mark.rotation or mark.letter_spacing or mark.underline or mark.missing or mark.italic:
+        (x, y, wanted, _, size, baseline, words, _, weight, rotation, inverse, spacing, underline, missing, _,
+         italic) = mark  # fmt: skip
+        if rotation or inverse or spacing or underline or missing or italic:
             return False
-        words = mark.text
-        if self.by_font:
-            if words.isascii() and not _FONT0_ODD.search(words) and self.font0(mark, words):
-                return True
-            return _covered(words, mark, self.target.coverage) and self.font(mark, words)
-        if not _FONT0_ODD.search(words):
-            return self.font0(mark, words)
-        return self.partly(mark)
-
-    def font(self, mark: TextMark, words: str) -> bool:
-        """The line by the printer's font, no wider than it was laid out."""
-        size = width = mark.size
-        # ASCII may be half an em wide in the printer's font where the layout's is narrower.
-        excess = sum(map(_half_em_excess(mark.weight).__getitem__, words.encode("ascii", "ignore")))
-        if excess:
-            wanted = mark.width
-            width = int(size * wanted / (wanted + excess * size / 1000)) if wanted > 0 else size
-        x, y = mark.x + self.dx, mark.y + mark.baseline + self.dy
-        if not (0 <= x <= 32000 and 0 <= y <= 32000) or min(size, width) < _FONT0_MIN:
+        if words.isascii():
+            if not _FONT0_ODD.search(words):
+                return self.font0(mark, words)
+            if not self.by_font or not words.isprintable():
+                return not self.by_font and self.partly(mark)
+        elif not self.by_font:
+            return self.partly(mark)
+        elif not self.covers(words, mark):
+            return False
+        # By the printer's font, no wider than it was laid out: ASCII may be half an em wide there, where ours is narrower.
+        width = size
+        excess = sum(words.encode("ascii", "ignore").translate(_half_em_excess(weight)))
+        if excess and wanted > 0:
+            width = int(size * wanted / (wanted + excess * size / _EXCESS_PER_EM))
+        x, y = x + self.dx, y + baseline + self.dy
+        if not (0 <= x <= 32000 and 0 <= y <= 32000) or width < _FONT0_MIN:
             return False
         called = ""
         if not self.font_named:
@@ -214,6 +238,22 @@ class _Format:
             called = f",{self.target.font}"
         self.said.append(f"^FT{x},{y}^A@N,{size},{width}{called}{_field(words)}")
         return True
+
+    def covers(self, words: str, mark: TextMark) -> bool:
+        """True if the printer's font has every character of a line, and needs no shaping for it."""
+        codec = self.codec
+        if codec:
+            try:
+                words.encode(codec)
+            except UnicodeEncodeError:
+                if self.target.coverage != "gb18030":
+                    return False
+                try:
+                    _EXTENSION_A.sub("", words).encode(codec)
+                except UnicodeEncodeError:
+                    return False
+            return True
+        return words.isprintable() and not any(run.glyphs for run in mark.runs)
 
     def font0(self, mark: TextMark, words: str) -> bool:
         """An ASCII line by the printer's built-in font."""
@@ -244,26 +284,34 @@ class _Format:
         return True
 
     def partly(self, mark: TextMark) -> bool:
-        """A line of which font 0 takes the ASCII stretches; the others stay for the picture."""
+        """A line of which font 0 takes the ASCII stretches; the others stay for the picture, where they were."""
         left: list[Run] = []
+        size = mark.size
         for run in mark.runs:
-            if run.glyphs or not _FONT0_STRETCH.search(run.text):
+            if run.glyphs:
                 left.append(run)
                 continue
             face = fonts.face(run.face)
-            pen, end = float(run.x), 0
-            for found in _FONT0_STRETCH.finditer(run.text):
-                wanted = face.width(found[0], mark.size)
-                between = run.text[end : found.start()]
-                after = pen + face.width(between, mark.size)
-                if (
-                    len(found[0]) * mark.size >= _WORTH_A_FIELD
-                    and all(map(face.has, found[0]))
-                    and self.stretch(mark, found[0], after, wanted)
+            pen = float(run.x)
+            for found in _PIECES.finditer(run.text):
+                piece = found[0]
+                if found.lastgroup == "wide":
+                    left.append(Run(run.face, piece, int(pen + 0.5)))
+                    pen += size * len(piece)
+                    continue
+                wanted = face.width(piece, size)
+                if found.lastgroup == "plain" and not (
+                    len(piece) * size >= _WORTH_A_FIELD
+                    and all(map(face.has, piece))
+                    and self.stretch(mark, piece, pen, wanted)
                 ):
-                    left += _apart(face, between, pen, mark.size)
-                    pen, end = after + wanted, found.end()
-            left += _apart(face, run.text[end:], pen, mark.size)
+                    at = pen
+                    for char in piece:
+                        left.append(Run(run.face, char, int(at + 0.5)))
+                        at += face.advance(char, size)
+                elif found.lastgroup == "other":
+                    left.append(Run(run.face, piece, int(pen + 0.5)))
+                pen += wanted
         if left:
             self.dots.append(mark._replace(runs=tuple(left)))
         return True
@@ -307,7 +355,7 @@ class _Format:
         return boxes is not None and self.boxes([(*box, min(box[2], box[3])) for box in boxes])
 
     def rect(self, mark: RectMark) -> bool:
-        if mark.radius:
+        if mark.radius or mark.erase:
             return False
         thickness = min(mark.width, mark.height) if mark.fill else mark.thickness
         return self.boxes([(mark.x, mark.y, mark.width, mark.height, thickness)])
@@ -351,21 +399,6 @@ class _Format:
                 self.said.append(f"^FO{x},{y}^GFA,{len(rows)},{len(rows)},{stride},{data}^FS")
 
 
-def _apart(face: fonts.Face, words: str, pen: float, size: int) -> list[Run]:
-    """Runs that lie where the words would from a pen between dots: cut where an advance isn't whole dots."""
-    runs: list[Run] = []
-    whole = False
-    for char in words:
-        advance = face.advance(char, size)
-        if whole and advance == int(advance):
-            runs[-1] = Run(face.key, runs[-1].text + char, runs[-1].x)
-        else:
-            runs.append(Run(face.key, char, int(pen + 0.5)))
-        whole = advance == int(advance)
-        pen += advance
-    return runs
-
-
 def _whitens(mark: Mark) -> bool:
     """True if a mark takes black away."""
     if isinstance(mark, TextMark):
@@ -375,11 +408,9 @@ def _whitens(mark: Mark) -> bool:
     return isinstance(mark, GroupMark) and any(map(_whitens, mark.marks))
 
 
-def _under_white(marks: Sequence[Mark]) -> set[int] | tuple[()]:
+def _under_white(marks: Sequence[Mark]) -> set[int]:
     """The places of marks on which a later one lays white, and of those that lay it."""
     whitening = [place for place, mark in enumerate(marks) if _whitens(mark)]
-    if not whitening:
-        return ()
     boxes = [_box(mark) for mark in marks]
     found = set(whitening)
     for place in whitening:
@@ -409,28 +440,14 @@ def _meet(one: raster.Box, other: raster.Box) -> bool:
     )
 
 
-def _covered(words: str, mark: TextMark, coverage: str) -> bool:
-    """True if the printer's font has every character of a line, and needs no shaping for it."""
-    if words.isascii():
-        return words.isprintable()
-    if coverage == "unicode":
-        return words.isprintable() and not any(run.glyphs for run in mark.runs)
-    if coverage == "gb18030":
-        words = "".join(char for char in words if ord(char) not in _EXTENSION_A)
-    try:
-        words.encode("gb2312" if coverage == "gb2312" else "gbk")
-    except UnicodeEncodeError:
-        return False
-    return words.isprintable()
-
-
 @cache
-def _half_em_excess(weight: int) -> tuple[int, ...]:
-    """By ASCII code, how much narrower than half an em the layout's character is, in 1/1000 em."""
+def _half_em_excess(weight: int) -> bytes:
+    """By ASCII code, how much narrower than half an em the layout's character is, in shares of ``_EXCESS_PER_EM``."""
     face = fonts.face_for("A", weight)
     assert face is not None
-    return tuple(
-        max(0, round(500 - face.advance(chr(code), 1000))) if 32 <= code < 127 else 0 for code in range(128)
+    return bytes(
+        max(0, math.ceil(_EXCESS_PER_EM * (0.5 - face.advance(chr(code), 1)))) if 32 <= code < 127 else 0
+        for code in range(256)
     )
 
 
