@@ -49,7 +49,8 @@ _BARCODE_OPTIONS = (
 )
 _SAID = {"value", "src", "format", *_GEOMETRY}
 
-_plans: OrderedDict[tuple[Element, int, Element | None], Plan] = OrderedDict()
+#: None: seen once.
+_plans: OrderedDict[tuple[Element, int, Element | None], Plan | None] = OrderedDict()
 _keeping = threading.Lock()
 
 
@@ -98,30 +99,39 @@ def compose_all(
     area_bound = area.bind(data if area_data is None else area_data, bound.context) if area else None
     datas = (bound, area_bound)
     area_root = None if area_bound is None else area_bound.root
-    # A template with statements has another tree for each label, and one that splits another number of pages.
-    keeps = bound.root is template.root and not _splits(bound.root)
-    if not keeps or (area and area_root is not area.root):
-        return tuple(plan.draw(datas, pictures) for plan in lay_out(template, dpi, area_root, datas))
     key = (bound.root, dpi, area_root)
     with _keeping:
-        plan = _plans.get(key)
-        if plan:
+        plan, is_known = _plans.get(key), key in _plans
+        if is_known:
             _plans.move_to_end(key)
-    if not plan:
-        (plan,) = lay_out(template, dpi, area_root)
-        with _keeping:
-            _plans[key] = plan
-            while len(_plans) > _KEPT_PLANS:
-                _plans.popitem(last=False)
+    if plan:
+        return (plan.draw(datas, pictures),)
+    if _splits(bound.root):
+        return tuple(plan.draw(datas, pictures) for plan in lay_out(template, dpi, area_root, datas))
+    # Statements may make another tree of each label: what comes once isn't worth keeping.
+    is_lasting = bound.root is template.root and (area is None or area_root is area.root)
+    keeps = is_known or is_lasting
+    (plan,) = lay_out(template, dpi, area_root, None if keeps else datas, bound.root)
+    with _keeping:
+        _plans[key] = plan if keeps else None
+        while len(_plans) > _KEPT_PLANS:
+            _plans.popitem(last=False)
     return (plan.draw(datas, pictures),)
 
 
 def lay_out(
-    template: Template, dpi: int, area: Element | None = None, datas: Datas | None = None
+    template: Template,
+    dpi: int,
+    area: Element | None = None,
+    datas: Datas | None = None,
+    root: Element | None = None,
 ) -> list[Plan]:
-    """The plan of each page: of what is known without data, or with ``datas`` of all, for these only."""
+    """The plan of each page: of what is known without data, or with ``datas`` of all, for these only.
+
+    ``root`` is the tree where it isn't that of ``datas`` or the template.
+    """
     composer = Composer(_Paper(template, dpi, area), datas)
-    composer.label(datas[0].root if datas else template.root)
+    composer.label(root or (datas[0].root if datas else template.root))
     right, bottom = composer.paper.right, composer.paper.bottom
     return [Plan(right, bottom, dpi, pieces, keep=datas is None) for pieces in composer.pages]
 
@@ -161,7 +171,8 @@ class Composer:
         self.pencil = Pencil(self.grid, paper.page)
         self.origin = origin  #: 0 in the template, 1 in the custom area
         self.splits = False
-        self.top_mm, self.bottom_mm = 0.0, paper.template.height_mm
+        #: Where the header ends, a further page begins and every page ends.
+        self.header_mm, self.top_mm, self.bottom_mm = 0.0, 0.0, paper.template.height_mm
         #: Where the last thing that flows ended: page, and mm from its top.
         self.end: tuple[int, float] = (0, 0.0)
 
@@ -218,7 +229,10 @@ class Composer:
         high = {child: child.length("height", self.data) or 0.0 for child in (header, footer) if child}
         self.splits = self.datas is not None and _splits(root)
         if header:
-            self.top_mm = high[header]
+            self.top_mm = self.header_mm = high[header]
+        elif self.splits:
+            # A page that goes on begins where the first one does: the author's margin.
+            self.top_mm = self._topmost(root) or 0.0
         if footer:
             self.bottom_mm -= high[footer]
         whole = Area(0, 0, template.width_mm, template.height_mm)
@@ -237,6 +251,18 @@ class Composer:
                     inner = child.styled(self.data, style)
                     self._ground(child, inner, area)
                     self.children(child, child.children, inner, area, vertical=False)
+
+    def _topmost(self, parent: Element) -> float | None:
+        """Where the first thing in an element begins, in mm; None if there is nothing."""
+        tops: list[float] = []
+        for child in parent.children:
+            if child.tag in {"header", "footer"}:
+                continue
+            names = ("startY", "endY") if child.tag == "line" else ("top",)
+            given = [length for name in names if (length := child.length(name, self.data)) is not None]
+            inner = None if given or child.tag != "layout" else self._topmost(child)
+            tops.append(min(given) if given else inner or 0.0)
+        return min(tops, default=None)
 
     def _area_of_its_own(self, root: Element) -> None:
         """The custom area where its own left and top say."""
@@ -368,7 +394,7 @@ class Composer:
     def _stack(self, elements: Sequence[Element], style: Style, area: Area) -> None:
         """Children of which one flows over pages: those without a top stand below one another, each where the last ended."""
         first = self.page
-        cursor = (first, max(area.top, self.top_mm))
+        cursor = (first, max(area.top, self.header_mm))
         furthest = cursor
         for element in sorted(elements, key=lambda child: self._depth(child, style)):
             given = {name: element.length(name, self.data) for name in _GEOMETRY}

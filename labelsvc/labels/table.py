@@ -168,6 +168,8 @@ class Table:
         if element.tag == "layout":
             inner = [self._needed(child, style, room) for child in element.children]
             return top + max(inner, default=0.0)
+        if element.tag == "table":
+            return top + sum(Table(element, style, Area(0, 0, room, 0), self.composer).heights)
         if element.tag != "text" or style.font_size_pt is None:
             return 0.0
         value = texts.clean(element.fill(element.content, data))

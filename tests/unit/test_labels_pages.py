@@ -161,6 +161,15 @@ def test_a_table_breaks_between_rows_and_repeats_its_header():
     assert texts(pages[1])["r3"].y == (6 + 5) * 8
 
 
+def test_without_a_header_a_page_goes_on_where_the_first_one_begins():
+    """The author's margin, here that of the heading, holds on every page."""
+    rows = [f'<td height="10">r{number}</td>' for number in range(4)]
+    inner = f'<text left="0" top="4" width="30" height="5">题</text><layout orientation="vertical"><layout left="5" top="12">{table(rows)}</layout></layout>'
+    pages = compose_all(template(inner, splits=True), {})
+    assert [sorted(texts(page)) for page in pages] == [["r0", "r1", "r2", "题"], ["r3"]]
+    assert (texts(pages[0])["r0"].y, texts(pages[1])["r3"].y) == (12 * 8, 4 * 8)
+
+
 @pytest.mark.parametrize(("height", "count"), [(11, 1), (11.1, 2)])
 def test_a_row_that_misses_a_tenth_of_a_millimetre_moves_on(height, count):
     """8 + 5 + 3 × 11 is 46 exactly, where the footer begins."""
