@@ -277,14 +277,24 @@ class Setter:
         prepared = _Prepared(text[: LONGEST + 1], self.direction)
         if units:
             prepared.keep(weight, [_Plain(prepared.text, weight, units[: LONGEST + 1])])
+        measured, of_weight = prepared.measured(weight), weight
         while size > smallest:
             weight, spacing, pitch, needed = self._measures(size)
+            if weight != of_weight:
+                measured, of_weight = prepared.measured(weight), weight
             room = 1 + (self.height - needed) // pitch
-            if prepared.may_fit(weight, size, spacing, self.width, room, self.wrap):
-                spans = self._spans(prepared, size, weight, spacing)
+            # Most sizes can't do wherever the text would be broken: only plain text counts, for it is as wide in pieces as
+            # it is whole, and no spaces, for they go at the end of a line.
+            made, solid, count, widest = measured
+            if self.wrap:
+                may_fit = solid * size / 1000 + spacing * count <= room * (self.width + spacing + 0.02)
+            else:
+                may_fit = widest * size / 1000 <= self.width + 0.02 or spacing < 0
+            if may_fit and len(made) <= room:
+                spans = self._spans(made, size, spacing)
                 if len(spans) <= room:
                     fitted = self._fitted(spans, size, weight, spacing, pitch)
-                    if fitted.fits:
+                    if not fitted[5] and not fitted[6]:
                         return fitted
             size -= 1
         return self._at(prepared, size)
@@ -299,7 +309,7 @@ class Setter:
         weight, spacing, pitch, needed = self._measures(size)
         room = max(1, 1 + (self.height - needed) // pitch)
         prepared = _Prepared(text[: LONGEST + 1], self.direction)
-        spans = self._spans(prepared, size, weight, spacing)
+        spans = self._spans(prepared.at(weight), size, spacing)
         kept = spans[:room]
         for at, span in enumerate(kept):
             last = at == len(kept) - 1 and len(spans) > room
@@ -358,28 +368,30 @@ class Setter:
 
     def _fits(self, prepared: _Prepared, size: int) -> bool:
         weight, spacing, pitch, needed = self._measures(size)
-        spans = self._spans(prepared, size, weight, spacing)
+        spans = self._spans(prepared.at(weight), size, spacing)
         return pitch * (len(spans) - 1) + needed <= self.height and all(
             paragraph.width(start, end, size, spacing) <= self.width for paragraph, start, end in spans
         )
 
     def _at(self, prepared: _Prepared, size: int) -> Fitted:
         weight, spacing, pitch, _ = self._measures(size)
-        return self._fitted(self._spans(prepared, size, weight, spacing), size, weight, spacing, pitch)
+        return self._fitted(self._spans(prepared.at(weight), size, spacing), size, weight, spacing, pitch)
 
     def _fitted(self, spans: Sequence[_Span], size: int, weight: int, spacing: int, pitch: int) -> Fitted:
         widest, made = 0, []
         for paragraph, start, end in spans:
             runs, width, missing = paragraph.line(start, end, size, spacing)
             made.append(_new(Line, (paragraph.text[start:end], runs, width, missing)))
-            widest = max(widest, width)
+            if width > widest:
+                widest = width
         high = pitch * (len(made) - 1) + self._measures(size)[3]
-        over = max(0, widest - self.width), max(0, high - self.height)
-        return _new(Fitted, (size, weight, spacing, pitch, tuple(made), *over))
+        over_width = widest - self.width if widest > self.width else 0
+        over_height = high - self.height if high > self.height else 0
+        return _new(Fitted, (size, weight, spacing, pitch, tuple(made), over_width, over_height))
 
-    def _spans(self, prepared: _Prepared, size: int, weight: int, spacing: int) -> list[_Span]:
+    def _spans(self, paragraphs: Sequence[_Paragraph], size: int, spacing: int) -> list[_Span]:
         spans: list[_Span] = []
-        for paragraph in prepared.at(weight):
+        for paragraph in paragraphs:
             if self.wrap:
                 spans += [
                     (paragraph, start, end)
@@ -405,9 +417,9 @@ class _Prepared:
 
     def at(self, weight: int) -> list[_Paragraph]:
         """The paragraphs at a weight."""
-        return self._measured(weight)[0]
+        return self.measured(weight)[0]
 
-    def _measured(self, weight: int) -> _Measured:
+    def measured(self, weight: int) -> _Measured:
         """The paragraphs, the advances (thousandths of an em) and number of their plain characters that aren't spaces, and
         the advances of the widest plain one."""
         found = self.kept.get(weight)
@@ -426,16 +438,6 @@ class _Prepared:
                 widest = max(widest, one.ends[-1])
         found = self.kept[weight] = (made, solid, count, widest)
         return found
-
-    def may_fit(self, weight: int, size: int, spacing: int, width: int, room: int, wrap: bool) -> bool:
-        """False if ``room`` lines of a width can't hold the text, wherever it would be broken: only plain text is as wide in
-        pieces as it is whole, and spaces go at the end of a line."""
-        made, solid, count, widest = self._measured(weight)
-        if len(made) > room:
-            return False
-        if wrap:
-            return solid * size / 1000 + spacing * count <= room * (width + spacing + 0.02)
-        return spacing < 0 or widest * size / 1000 <= width + 0.02
 
 
 def _paragraph(text: str, weight: int, direction: str) -> _Paragraph:
