@@ -1154,7 +1154,7 @@ def check_templates(
 
 def _findings(file: str, data: Mapping[str, Any] | None, dpi: int) -> Iterable[dict[str, Any]]:
     """What is wrong with a template, worst first: file, line, element, code, reason, severity."""
-    from labelsvc.labels import compose_all, parse, sample_data
+    from labelsvc.labels import compose_all, parse
 
     try:
         template = parse(_read_text(file), Path(file).stem)
@@ -1162,7 +1162,7 @@ def _findings(file: str, data: Mapping[str, Any] | None, dpi: int) -> Iterable[d
         yield _finding(file, error, "error")
         return
     try:
-        pages = compose_all(template, sample_data(template) if data is None else data, dpi)
+        pages = compose_all(template, _sample(template) if data is None else data, dpi)
     except Invalid as error:
         yield _finding(file, error, "warning" if data is None else "error")
         return
@@ -1208,16 +1208,16 @@ def render_template(
 
     Several pages of a label that splits are several pages of a PDF, labels of a printer, or pictures NAME-1, NAME-2 …
     """
-    from labelsvc.labels import compose_all, parse, sample_data
+    from labelsvc.labels import compose_all, parse
     from labelsvc.languages import Target, encode, write
 
     found = _template(template)
     custom = parse(_read_text(area), Path(area).stem) if area else None
     if custom and not custom.is_area:
         raise Invalid("A custom area's outermost element is a layout", field="area")
-    label = _object(data) if data else sample_data(found)
+    label = _object(data) if data else _sample(found)
     if custom and not data:
-        label = {**sample_data(custom), **label}
+        label = {**_sample(custom), **label}
     pages = compose_all(found, label, dpi, area=custom)
     target = Target(language, dpi=dpi)
     out = out or Path(f"{found.name}.{language}")
@@ -1272,6 +1272,14 @@ def _template(named: str) -> Template:
     if Path(named).suffix or Path(named).is_file():
         return parse(_read_text(named), Path(named).stem)
     return StandardTemplates().get(named)
+
+
+def _sample(template: Template) -> dict[str, Any]:
+    """Made-up data to show a template with."""
+    from labelsvc.labels import sample_data
+    from labelsvc.waybills import sample_of
+
+    return sample_data(template, sample_of(template.paths))
 
 
 def _object(file: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How a template begins: a commented template for paper of any size, and data to see any template with.
 
-Hides the sample label: people, streets and numbers that exist nowhere.
+Hides how the names of a template's data are found, in places and in scripts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _BARCODE = re.compile(r"<barcode\b(.*?)(?:/>|</barcode>)", re.DOTALL)
 _NUMBER = "6901234567892"
 
 
-def sample_data(template: Template) -> dict[str, Any]:
-    """Data to show a template with: a sample waybill, and for what else it takes from its data, a value named so.
+def sample_data(template: Template, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Data to show a template with: what is ``known``, and for what else it takes from its data, a value named so.
 
     A list has two rows; where a barcode needs digits, there are digits.
     """
-    data: dict[str, Any] = _copy(SAMPLE)
+    data: dict[str, Any] = _copy(known or {})
     coded = [path for barcode in _BARCODE.findall(template.text) for path in _paths(barcode)]
     for path in sorted(
         _paths(template.text), key=len, reverse=True
@@ -83,61 +83,6 @@ def _put(data: Any, path: list[str | int], leaf: str) -> None:
         elif step not in data or (following is not None and isinstance(data[step], str)):
             data[step] = fresh
         data = data[step]
-
-
-SAMPLE: Mapping[str, Any] = {
-    "recipient": {
-        "name": "欧阳晓晴",
-        "mobile": "19900002001",
-        "phone": "",
-        "address": {
-            "province": "浙江省",
-            "city": "杭州市",
-            "district": "西湖区",
-            "town": "古荡街道",
-            "detail": "样例路76号3幢2单元1201室",
-        },
-    },
-    "sender": {
-        "name": "云小满",
-        "mobile": "19900001001",
-        "phone": "",
-        "address": {
-            "province": "浙江省",
-            "city": "杭州市",
-            "district": "余杭区",
-            "town": "",
-            "detail": "样例大道478号",
-        },
-    },
-    "waybillCode": "YT8800000000017",
-    "parentWaybillCode": "YT8800000000009",
-    "wpCode": "YTO",
-    "cpCode": "YTO",
-    "carrierName": "样例快递",
-    "routingInfo": {
-        "routeCode": "310-A28-07",
-        "threeSegmentCode": "310-A28-07",
-        "bigShotName": "杭州西湖",
-        "bigShotCode": "310",
-        "consolidation": {"name": "杭州集包", "code": "571901"},
-        "origin": {"name": "余杭网点", "code": "571100"},
-        "sortation": {"name": "杭州西湖"},
-        "originBranchName": "余杭网点",
-        "originBranchCode": "571100",
-        "endBranchName": "西湖网点",
-        "endBranchCode": "571028",
-    },
-    "shippingOption": {"code": "STANDARD_EXPRESS", "title": "标准快递"},
-    "goods": {"summary": "龙井茶 250 g ×2；青瓷碗 ×1", "count": 3, "lines": "龙井茶 250 g ×2\n青瓷碗 ×1"},
-    "orderNumbers": "20260308-0001",
-    "storeName": "云上小店",
-    "custom": {"text": "龙井 250×2 青瓷碗×1"},
-    "reprint": {"mark": ""},
-    "print": {"time": "2026-03-08 09:30", "sequence": "1/1"},
-    "service": {"text": "0.65 kg"},
-    "qr": "YT8800000000017",
-}
 
 
 def starter(name: str, width_mm: float, height_mm: float) -> str:

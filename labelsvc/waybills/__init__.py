@@ -8,6 +8,7 @@ from labelsvc.waybills.carriers import CarrierNetwork, NetworkBusy, NetworkResti
 from labelsvc.waybills.carriers.offline import NumberPool, OfflineNetwork, PoolNumber, read_numbers
 from labelsvc.waybills.carriers.platform import PlatformNetwork
 from labelsvc.waybills.divisions import Division, Divisions
+from labelsvc.waybills.label_data import sample_label, sample_list, sample_of
 from labelsvc.waybills.model import (
     ITEMS_PER_PARCEL,
     Application,
@@ -94,6 +95,9 @@ __all__ = [
     "guess",
     "looks_like",
     "read_numbers",
+    "sample_label",
+    "sample_list",
+    "sample_of",
     "searched_by",
     "subject_of",
     "template_csv",

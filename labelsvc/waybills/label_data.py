@@ -6,7 +6,7 @@ Hides the names that the trade's templates use, and the two spellings that netwo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labelsvc.waybills.model import IssueRequest, Party, Waybill
@@ -201,3 +201,33 @@ def sample_label() -> dict[str, Any]:
         "service": {"text": "1.20 kg"},
         "qr": "YT0000000000000",
     }
+
+
+def sample_list() -> dict[str, Any]:
+    """A pick list's and a delivery note's data about people and goods that don't exist."""
+    goods = (
+        ("A-01-03", "棉麻抱枕套", "雾蓝 45×45 cm", "BZ-45-WL", 6),
+        ("A-01-07", "棉麻抱枕套", "米白 45×45 cm", "BZ-45-MB", 2),
+        ("A-02-11", "陶瓷马克杯", "350 ml 白", "MK-350-B", 12),
+        ("B-04-02", "原木置物架", "三层", "ZW-3", 1),
+        ("B-04-05", "纯棉毛巾", "灰", "MJ-H", 8),
+    )
+    return {
+        "batch": "B1129-01",
+        "number": "261129-000000000001",
+        "orders": 14,
+        "count": sum(row[4] for row in goods),
+        "time": "2026-11-29 09:30",
+        "storeName": "样张家居旗舰店",
+        "recipient": "欧阳晓*",
+        "note": "收到后请先点数；如有破损，请在 48 小时内联系我们。",
+        "rows": [
+            {"place": place, "name": name, "spec": spec, "sku": sku, "count": count}
+            for place, name, spec, sku, count in goods
+        ],
+    }
+
+
+def sample_of(paths: Iterable[str]) -> dict[str, Any]:
+    """The sample for a template that takes these paths from its data: a list's if it has rows, else a label's."""
+    return sample_list() if any(path.split(".")[0] == "rows" for path in paths) else sample_label()

@@ -59,6 +59,13 @@ def test_a_template_is_begun_checked_and_drawn(typed: Typed, tmp_path: Path):
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(("name", "word"), [("pick-list", "B1129-01"), ("slip-58", "261129-000000000001")])
+def test_a_standard_template_is_drawn_with_a_sample(typed: Typed, name: str, word: str):
+    """Lists and slips say something sensible without data of one's own."""
+    assert "warnings" not in typed("render", name, "--language", "zpl")
+    assert word in Path(f"{name}.zpl").read_text(errors="replace").replace(">", "")
+
+
 def test_a_file_that_is_there_stays(typed: Typed):
     """A starter never writes over someone's work."""
     Path("mine.xml").write_text("work")
