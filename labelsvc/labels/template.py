@@ -41,8 +41,9 @@ MAX_DEPTH = 32
 MAX_ELEMENTS = 5000
 #: The longest side of a page. The widest thermal heads print 8 inches.
 MAX_PAGE_MM = 1000.0
-#: What scripts may make of a template, for one label.
+#: What scripts may make of a template, for one label: a pick list of a thousand rows.
 MAX_SCRIPTED_BYTES = 1024 * 1024
+MAX_SCRIPTED_ELEMENTS = 20_000
 
 MM_PER_PT = 25.4 / 72
 OWN_NAMESPACE = "urn:labelsvc:template"
@@ -493,7 +494,7 @@ class Template:
                     f"Scripts make the template longer than {MAX_SCRIPTED_BYTES // 1024} KiB",
                     code="template.too_long",
                 )
-        root = _Tree(text).read()
+        root = _Tree(text, most=MAX_SCRIPTED_ELEMENTS).read()
         if (root.tag, root.length("width", {}), root.length("height", {})) != (
             self.root.tag, self.width_mm, self.height_mm,
         ):  # fmt: skip
@@ -820,7 +821,7 @@ def parse(text: str, name: str = "", includes: Mapping[str, str] | None = None) 
     """Read a template of CNPL text; TemplateError with ``line`` and ``element`` for what is wrong with it.
 
     The root is a page, or a layout for a custom area 自定义区. The parser refuses document types and entities, more than
-    256 KiB, 32 levels or 5,000 elements (every ``ref`` followed, and after scripts). ``includes`` are the scripts by
+    256 KiB, 32 levels or 5,000 elements (every ``ref`` followed; 20,000 after scripts). ``includes`` are the scripts by
     name that the template may include; none by default. Scripts are compiled here and run by ``Template.bind``; where
     they decide what stands in the template, all that they can put there is checked here as far as it goes without data.
     """
@@ -875,7 +876,10 @@ def _paths(parts: Sequence[Piece | Code]) -> tuple[str, ...]:
     for part in parts:
         if isinstance(part, Code):
             for path in _ANY_PATH.findall(part.text):
-                found[str(DataPath(_keys(path)))] = None
+                keys = _keys(path)
+                # What scripts ask of a list isn't in the data.
+                found[str(DataPath(keys[:-1] if keys[-1] == "length" else keys))] = None
+    found.pop("", None)
     return tuple(found)
 
 
@@ -931,11 +935,12 @@ class _Enough(Exception):
 class _Tree:
     """One reading of the XML of one template."""
 
-    def __init__(self, text: _Text, *, certain: bool = True) -> None:
+    def __init__(self, text: _Text, *, certain: bool = True, most: int = MAX_ELEMENTS) -> None:
         """``certain``: this is what stands on a label. Otherwise statements decide, and it is all that they can put there
         at once: what is wrong because of that, such as two headers, isn't told."""
         self.text = text
         self.certain = certain
+        self.most = most  #: elements
         self.places = text.places
         self.origins = text.origins
         self.open: list[_Open] = []
@@ -973,7 +978,7 @@ class _Tree:
         if self.root is None:
             raise TemplateError("The template is empty", line=1)
         if self.refers and self.certain:
-            return _References(self.layouts).follow(self.root)
+            return _References(self.layouts, self.most).follow(self.root)
         return self.root
 
     def _so_far(self) -> Element:
@@ -1009,8 +1014,8 @@ class _Tree:
         name = found.get(f"{OWN_NAMESPACE}\nname")
         here = Element(shown, self.line, {}, {}, {"name": name} if name else {}, (), ())
         self.count += 1
-        if self.count > MAX_ELEMENTS:
-            here.fail(f"more than {MAX_ELEMENTS} elements", code="template.too_long")
+        if self.count > self.most:
+            here.fail(f"more than {self.most} elements", code="template.too_long")
         if len(self.open) >= MAX_DEPTH:
             here.fail(f"more than {MAX_DEPTH} levels", code="template.too_deep")
         if namespace not in _CNPL_NAMESPACES or tag not in _ATTRIBUTES:
@@ -1196,8 +1201,9 @@ class _Followed(NamedTuple):
 class _References:
     """The ``ref`` of layouts, followed: a layout that refers to another has that one's content in a box of its own."""
 
-    def __init__(self, layouts: Mapping[str, Sequence[Element]]) -> None:
+    def __init__(self, layouts: Mapping[str, Sequence[Element]], most: int) -> None:
         self.layouts = layouts
+        self.most = most
         self.done: dict[Element, _Followed] = {}
         self.within: set[Element] = set()
 
@@ -1222,8 +1228,8 @@ class _References:
             self.done[element] = followed
         if not followed or depth + followed.levels - 1 > MAX_DEPTH:
             element.fail(f"more than {MAX_DEPTH} levels", code="template.too_deep")
-        if followed.size > MAX_ELEMENTS:
-            element.fail(f"more than {MAX_ELEMENTS} elements", code="template.too_long")
+        if followed.size > self.most:
+            element.fail(f"more than {self.most} elements", code="template.too_long")
         return followed
 
     def _content(self, element: Element) -> Element:

@@ -115,6 +115,7 @@ def test_a_template_without_statements_has_one_tree():
     assert [text.fill(text.content, bound) for bound in (first, second)] == ["2 a", "3 b"]
     assert text.depends("body")
     assert set(template.paths) == {"x", "y"}
+    assert parse(page("<% for (var i = 0; i < _data.a.b.length; i++) { } %>")).paths == ("a.b",)
 
 
 def test_labels_with_the_same_elements_share_a_tree():
@@ -256,7 +257,7 @@ def test_the_tree_of_a_label_is_checked():
         ("\n<text left='<%= _data.x %>'/>", 2, "measure"),
         ("\n<% if (_data.x) { %>\n\n<layout><% } %>\n", 5, "well-formed"),
         ("\n<% for (var i = 0; i < 2; i++) { %>\n<header height='1'/><% } %>", 3, "one header"),
-        ("\n<% for (var i = 0; i < 5001; i++) { %><rect/><% } %>", 2, "more than 5000 elements"),
+        ("\n<% for (var i = 0; i < 6001; i++) { %><rect/><rect/><rect/><rect/><% } %>", 2, "more than 20000 elements"),
         ("<% for (var i = 0; i < 40; i++) { %>\n<layout><% }; for (i = 0; i < 40; i++) { %></layout><% } %>", 2, "32 levels"),
     ):  # fmt: skip
         with pytest.raises(TemplateError, match=reason) as caught:
