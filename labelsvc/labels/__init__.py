@@ -6,6 +6,7 @@ a table may split over pages; ``fonts`` and ``symbols`` are for the printer lang
 """
 
 from labelsvc.labels import fonts, quality, symbols
+from labelsvc.labels.element import Context
 from labelsvc.labels.layout import compose, compose_all
 from labelsvc.labels.page import (
     DOTS_PER_MM,
@@ -29,7 +30,7 @@ from labelsvc.labels.page import (
 from labelsvc.labels.plan import Pictures
 from labelsvc.labels.quality import SymbolQuality
 from labelsvc.labels.starter import sample_data, starter
-from labelsvc.labels.template import Context, StandardTemplates, Template, parse
+from labelsvc.labels.template import StandardTemplates, Template, parse
 
 __all__ = [
     "DOTS_PER_MM",

@@ -19,9 +19,10 @@ from labelsvc.errors import Invalid
 from labelsvc.labels import symbols
 from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import Box, Grid, turned
+from labelsvc.labels.cnpl import Style
+from labelsvc.labels.element import Element, Value
 from labelsvc.labels.page import BarMark, ImageMark, MatrixMark, Rotation
 from labelsvc.labels.plan import Piece, Sheet
-from labelsvc.labels.template import Element, Style, Value
 from labelsvc.labels.textbox import SMALLEST_PT, TextPiece, setter_for
 from labelsvc.labels.turning import quarter_turned
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from labelsvc.labels.cnpl import MM_PER_PT
 from labelsvc.labels.page import (
     DOTS_PER_MM,
     BarMark,
@@ -21,7 +22,6 @@ from labelsvc.labels.page import (
     RectMark,
     Rotation,
 )
-from labelsvc.labels.template import MM_PER_PT
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from labelsvc.errors import LabelsvcError
 from labelsvc.labels.boxes import Box
+from labelsvc.labels.element import Element, Value
 from labelsvc.labels.page import ImageMark
 from labelsvc.labels.plan import Piece, Sheet
-from labelsvc.labels.template import Element, Value
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -23,12 +23,14 @@ from labelsvc.errors import Invalid, TemplateError
 from labelsvc.labels import text as texts
 from labelsvc.labels.barcodes import BarcodePiece
 from labelsvc.labels.boxes import EVERYWHERE, Area, Box, Grid
+from labelsvc.labels.cnpl import Style
+from labelsvc.labels.element import Context, Element, Value
 from labelsvc.labels.images import ImagePiece
 from labelsvc.labels.page import DOTS_PER_MM, Mark, Page, PageWarning
 from labelsvc.labels.plan import Bundle, Datas, Later, Pictures, Piece, Plan, Sheet, Still
 from labelsvc.labels.shapes import Pencil
 from labelsvc.labels.table import Table
-from labelsvc.labels.template import Context, Element, Style, Template, Value
+from labelsvc.labels.template import Template
 from labelsvc.labels.textbox import TextPiece
 
 #: How little a thing may be opaque and still be printed.

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import EVERYWHERE, Box, ink, meeting, quiet_zone
+from labelsvc.labels.element import DataPath, Element, LabelData, Value
 from labelsvc.labels.page import (
     BarMark,
     Fixed,
@@ -28,7 +29,6 @@ from labelsvc.labels.page import (
     RectMark,
     TextMark,
 )
-from labelsvc.labels.template import DataPath, Element, LabelData, Value
 from labelsvc.labels.turning import as_quarter, quarter_turned
 
 #: The data of a label: the template's, and the custom area's if it has one.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labelsvc.labels.boxes import Box, Grid
+from labelsvc.labels.cnpl import Stroke
 from labelsvc.labels.page import EllipseMark, LineMark, Mark, RectMark
-from labelsvc.labels.template import Stroke
 
 #: Of a dashed line, in mm: drawn, left out.
 DASH_MM = (1.0, 0.75)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import Area, Box, Sides
+from labelsvc.labels.cnpl import MM_PER_PT, Stroke, Style
+from labelsvc.labels.element import Element
 from labelsvc.labels.page import Mark
-from labelsvc.labels.template import MM_PER_PT, Element, Stroke, Style
 from labelsvc.labels.textbox import setter_for
 
 if TYPE_CHECKING:

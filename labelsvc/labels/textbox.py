@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import Box, Grid, turned
+from labelsvc.labels.cnpl import Style, points
+from labelsvc.labels.element import Element, Value
 from labelsvc.labels.page import Mark, Rotation, TextMark
 from labelsvc.labels.plan import Piece, Sheet
-from labelsvc.labels.template import Element, Style, Value, points
 
 #: The smallest text that can be read at 203 dpi, in pt; what ``fontSize:auto`` stops at.
 SMALLEST_PT = 5.0

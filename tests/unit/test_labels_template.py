@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from labelsvc.errors import NotFound, TemplateError
 from labelsvc.labels import Context, StandardTemplates, TextMark, compose, parse
-from labelsvc.labels.template import BARCODE_TYPES, INHERITED, DataPath, Style
+from labelsvc.labels.cnpl import BARCODE_TYPES, INHERITED, Style
+from labelsvc.labels.element import DataPath
 
 OWN = 'xmlns:labelsvc="urn:labelsvc:template"'
 
