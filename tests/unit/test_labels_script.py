@@ -430,9 +430,9 @@ def test_an_interpreter_that_was_killed_is_replaced():
 
 def test_an_interpreter_that_hangs_is_given_up(monkeypatch):
     """Stopped by whatever, it is ended after a while, and the caller told."""
-    monkeypatch.setattr(script, "PATIENCE_S", 0.3)
     script._interpreters.end()
     os.kill(idle().process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(script, "PATIENCE_S", 0.3)
     with pytest.raises(TemplateError) as caught:
         value("1 + 1")
     assert caught.value.code == "template.script_limit"
