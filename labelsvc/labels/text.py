@@ -259,24 +259,14 @@ class Setter:
 
     def fit(self, text: str, size: int, smallest: int) -> Fitted:
         """The text at ``size``, or at the largest size down to ``smallest`` at which it fits; at ``smallest`` if at none."""
+        if (
+            self.direction != "rtl"
+            and 0 < len(text) <= LONGEST
+            and (found := self._fit_known(text, size, smallest))
+        ):
+            return found
         weight, spacing, pitch, needed = self._measures(size)
-        if self.direction != "rtl" and text:
-            known = _known[weight]
-            try:
-                units = list(map(known.__getitem__, text))
-            except KeyError:
-                units = []
-            else:
-                # Nearly every text of a label: all of one face, each character seen before.
-                width = sum(units) * size / 1000 + spacing * (len(text) - 1) - 0.01
-                if width <= self.width and needed <= self.height:
-                    line = _new(Line, (text, (_new(Run, (known.key, text, 0, ())),), math.ceil(width), ""))
-                    return _new(Fitted, (size, weight, spacing, pitch, (line,), 0, 0))
-        else:
-            units = []
         prepared = _Prepared(text[: LONGEST + 1], self.direction)
-        if units:
-            prepared.keep(weight, [_Plain(prepared.text, weight, units[: LONGEST + 1])])
         measured, of_weight = prepared.measured(weight), weight
         while size > smallest:
             weight, spacing, pitch, needed = self._measures(size)
@@ -298,6 +288,40 @@ class Setter:
                         return fitted
             size -= 1
         return self._at(prepared, size)
+
+    def _fit_known(self, text: str, size: int, smallest: int) -> Fitted | None:
+        """What ``fit`` gives, for a text of one face and one paragraph whose characters were all seen before, as nearly every
+        text of a label is; None for others."""
+        of_weight, count, letters = 0, len(text), len(text) - text.count(" ")
+        while True:
+            weight, spacing, pitch, needed = self._measures(size)
+            if weight != of_weight:
+                known, of_weight = _known[weight], weight
+                try:
+                    units = list(map(known.__getitem__, text))
+                except KeyError:
+                    return None
+                total = solid = sum(units)
+                plain: _Plain | None = None
+                if letters < count:
+                    solid -= (count - letters) * known[" "]
+            room = 1 + (self.height - needed) // pitch
+            width = total * size / 1000 + spacing * (count - 1) - 0.01
+            if room > 0 and width <= self.width:
+                line = _new(Line, (text, (_new(Run, (known.key, text, 0, ())),), math.ceil(width), ""))
+                return _new(Fitted, (size, weight, spacing, pitch, (line,), 0, 0))
+            if size <= smallest:
+                return self._at(_Prepared(text, self.direction), size)
+            # Spaces go at the end of a line, so only the others are sure to take room.
+            sure = solid * size / 1000 + spacing * letters
+            if room > 1 and self.wrap and sure <= room * (self.width + spacing + 0.02):
+                plain = plain or _Plain(text, weight, units)
+                spans = plain.broken(size, spacing, self.width, _may_break)
+                if len(spans) <= room:
+                    fitted = self._fitted([(plain, *span) for span in spans], size, weight, spacing, pitch)
+                    if not fitted[5]:
+                        return fitted
+            size -= 1
 
     def fit_largest(self, text: str, smallest: int) -> Fitted:
         """The text as large as the box allows."""
