@@ -165,6 +165,7 @@ class Face:
         self.units_per_em: int = round(source.face.upem * 100 / (percent * _FILES[family].share))
         self._gids: dict[str, int] = {}
         self._units: dict[str, int] = {}
+        self._reaches: dict[int, tuple[float, float]] = {}
 
     @property
     def path(self) -> Path:
@@ -208,13 +209,14 @@ class Face:
 
     def reach(self, gid: int) -> tuple[float, float]:
         """How far the glyph's ink reaches above and below the baseline, in ems; (0, 0) if it has none."""
-        extents = self.font.get_glyph_extents(gid)
-        if extents is None or not extents.height:
-            return 0.0, 0.0
-        return (
-            extents.y_bearing / self.units_per_em,
-            -(extents.y_bearing + extents.height) / self.units_per_em,
-        )
+        known = self._reaches.get(gid)
+        if known is None:
+            extents, known = self.font.get_glyph_extents(gid), (0.0, 0.0)
+            if extents is not None and extents.height:
+                above = extents.y_bearing
+                known = above / self.units_per_em, -(above + extents.height) / self.units_per_em
+            self._reaches[gid] = known
+        return known
 
     def outline(self, gid: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
         """The glyph's outline in font units, y upwards, to be filled non-zero: ("moveTo", (x, y)), ("lineTo", (x, y)),
@@ -222,7 +224,7 @@ class Face:
         return _outline(self, gid)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _outline(face: Face, gid: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
     import uharfbuzz
 
@@ -285,10 +287,10 @@ class _Drawn:
         self.bytes = 0
         self.lock = threading.Lock()
 
-    def keep(self, key: object, ink: Ink | None) -> None:
+    def keep(self, key: object, ink: Ink | None, glyphs: int = 1) -> None:
         with self.lock:
             # About what Python's own objects take: an array's head, two tuples, the key, its place in the table.
-            self.bytes += 480 + (0 if ink is None else ink.rows.nbytes)
+            self.bytes += 360 + 120 * glyphs + (0 if ink is None else ink.rows.nbytes)
             if self.bytes > self.half:
                 self.old, self.young, self.bytes = self.young, {}, 0
             self.young[key] = ink
@@ -331,7 +333,7 @@ def ink_of_run(
         found = _drawn.old.get(key, _UNKNOWN)
         if found is _UNKNOWN:
             found = _draw(face(face_key), size, glyphs, italic)
-        _drawn.keep(key, found)
+        _drawn.keep(key, found, len(glyphs))
     return found
 
 

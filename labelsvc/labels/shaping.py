@@ -39,6 +39,8 @@ _STANDING = frozenset({"L", "R", "AL", "EN", "ES", "ET", "AN", "CS", "NSM", "WS"
 _SCRIPTS = {"arabic": "ug", "tibetan": "bo"}
 #: Below this share of its full size a script can't be read; what still reaches out of the line box is moved in.
 _SMALLEST = 0.5
+#: The longest text whose glyphs are kept.
+_KEPT_LENGTH = 120
 
 
 def needed(text: str) -> bool:
@@ -64,9 +66,15 @@ class _Shaped(NamedTuple):
     cluster: int
 
 
-@lru_cache(maxsize=4096)
 def _shape(face_key: str, text: str, backwards: bool) -> tuple[_Shaped, ...]:
     """A text of one font and direction as glyphs from left to right."""
+    # A search for a size asks for the same lines again and again; whole long texts would fill the memory.
+    shape = _shape_kept if len(text) <= _KEPT_LENGTH else _shape_kept.__wrapped__
+    return shape(face_key, text, backwards)
+
+
+@lru_cache(maxsize=1024)
+def _shape_kept(face_key: str, text: str, backwards: bool) -> tuple[_Shaped, ...]:
     import uharfbuzz  # type: ignore[import-untyped]
 
     face = fonts.face(face_key)
@@ -111,6 +119,10 @@ class Paragraph:
         self.faces: dict[str, tuple[fonts.Face, float]] = {}
         self._set_sizes()
         self.shares = self._advances()
+        #: The advances of all that isn't a space, in thousandths of an em, as on one endless line.
+        self.solid = 1000 * sum(
+            share for share, one in zip(self.shares, self.clusters, strict=True) if one.text != " "
+        )
 
     def _set_sizes(self) -> None:
         """For each shaped face: how small it is set, and how far it is raised, for all its ink in this text to stay in the

@@ -273,8 +273,8 @@ class Setter:
             if weight != of_weight:
                 measured, of_weight = prepared.measured(weight), weight
             room = 1 + (self.height - needed) // pitch
-            # Most sizes can't do wherever the text would be broken: only plain text counts, for it is as wide in pieces as
-            # it is whole, and no spaces, for they go at the end of a line.
+            # Most sizes can't do wherever the text would be broken: plain text is as wide in pieces as it is whole, shaped
+            # text about as wide, and spaces don't count, for they go at the end of a line.
             made, solid, count, widest = measured
             if self.wrap:
                 may_fit = solid * size / 1000 + spacing * count <= room * (self.width + spacing + 0.02)
@@ -444,8 +444,8 @@ class _Prepared:
         return self.measured(weight)[0]
 
     def measured(self, weight: int) -> _Measured:
-        """The paragraphs, the advances (thousandths of an em) and number of their plain characters that aren't spaces, and
-        the advances of the widest plain one."""
+        """The paragraphs, the advances (thousandths of an em) of all but their spaces, how many plain characters that are,
+        and the advances of the widest plain one."""
         found = self.kept.get(weight)
         if found is None:
             made = [_paragraph(part, weight, self.direction) for part in self.text.split("\n")]
@@ -460,6 +460,9 @@ class _Prepared:
                 solid += one.solid
                 count += one.count
                 widest = max(widest, one.ends[-1])
+            else:
+                # Letters take other forms, perhaps narrower, where a word is cut; not by a fifth over a whole text.
+                solid += one.solid / 1.2
         found = self.kept[weight] = (made, solid, count, widest)
         return found
 
