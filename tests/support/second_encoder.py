@@ -1,6 +1,6 @@
-"""Barcodes by another encoder than ours (Zint): what a printer draws itself, and what ours is compared with.
+"""Barcodes as a printer draws them itself, by other encoders than ours where there are any: Zint, for QR codes segno.
 
-Hides Zint's calls and its packing of modules. Nothing of labelsvc is imported here.
+Hides their calls and Zint's packing of modules. Nothing of labelsvc is imported here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
+import segno
 import zint
 
 #: Names of linear types as the printer languages' manuals give them, to Zint's.
@@ -70,15 +71,8 @@ def code128(stretches: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
 @lru_cache(512)
 def qrcode(data: bytes, level: str = "M", mask: int | None = None) -> np.ndarray:
     """A QR code, model 2, of the smallest version; ``level`` L, M, Q or H. Bytes are taken as UTF-8 without ECI."""
-    return _rows(
-        _symbol(
-            "QRCODE",
-            data,
-            zint.InputMode.DATA,
-            option_1="LMQH".index(level) + 1,
-            option_3=0 if mask is None else (mask + 1) << 8,
-        )
-    )
+    symbol = segno.make(data, error=level, mask=mask, micro=False, boost_error=False)
+    return np.array([list(row) for row in symbol.matrix], bool)
 
 
 @lru_cache(128)

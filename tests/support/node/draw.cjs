@@ -1,16 +1,21 @@
-// Draws the ZPL read from standard input as a PNG on standard output: node draw.cjs WIDTH_MM HEIGHT_MM DOTS_PER_MM
+// Draws ZPL: a line {zpl (base64), width, height (mm), density (dots a mm)} of JSON on standard input gives a line
+// {png (base64)} or {error} on standard output, until the input ends. One process draws many labels, because starting
+// the renderer takes longer than ten labels.
+const readline = require("readline");
 const { ready } = require("zpl-renderer-js");
 
-const pieces = [];
-process.stdin.on("data", (piece) => pieces.push(piece));
-process.stdin.on("end", async () => {
-  try {
-    const { api } = await ready;
-    const zpl = Buffer.concat(pieces).toString("utf8");
-    const png = await api.zplToBase64Async(zpl, ...process.argv.slice(2).map(Number));
-    process.stdout.write(Buffer.from(png, "base64"), () => process.exit(0));
-  } catch (error) {
-    console.error(String(error));
-    process.exit(2);
+(async () => {
+  const { api } = await ready;
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const asked = JSON.parse(line);
+    let answer;
+    try {
+      const zpl = Buffer.from(asked.zpl, "base64").toString("utf8");
+      answer = { png: await api.zplToBase64Async(zpl, asked.width, asked.height, asked.density) };
+    } catch (error) {
+      answer = { error: String(error) };
+    }
+    process.stdout.write(JSON.stringify(answer) + "\n");
   }
-});
+  process.exit(0);
+})();
