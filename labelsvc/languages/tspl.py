@@ -157,7 +157,9 @@ class _Label:
         place = patches.whole(mark, self.page, self.target)
         if place is None or mark.module > 10 or not patches.sure_qr(mark):
             return None
-        return _command(f"QRCODE {place[0]},{place[1]},{mark.level},{mark.module},A,0,", mark.data, "ascii")
+        # Without M2 the manual's printer draws model 1, which few scanners read; a model brings its mask with it.
+        head = f"QRCODE {place[0]},{place[1]},{mark.level},{mark.module},A,0,M2,S7,"
+        return _command(head, mark.data, "ascii")
 
     def graphic(self, piece: patches.Piece) -> bytes:
         bits = piece.bits.translate(_INVERSE)

@@ -9,6 +9,7 @@ from support.matrix import (
     Cell,
     Drawn,
     cells,
+    dot_faults,
     draw,
     draw_stream,
     faults,
@@ -42,6 +43,8 @@ def judge(cell: Cell, count: int) -> list[float]:
             found += faults(page, each, f"{cell}{at}")
             if each.paper is not None:
                 found += native_text_faults(page, each.paper)
+                if cell.letters == "dots":
+                    found += dot_faults(page, each)
         if cell.language == "pdf":
             found += text_faults(stream, page)
         if recipient.plain and read < 2:

@@ -46,8 +46,10 @@ FONTS = {
     ("GBUNSG16.CPF", "0"): (16, 16),
     ("GBUNSG24.CPF", "0"): (24, 24),
 }
+#: Fonts of Chinese makers, whose printers take GB 18030 without being told.
+MAKERS = {"8", "24", "55"}
 #: The fonts that hold Chinese characters.
-CHINESE = {"7", "8", "24", "55", "GBUNSG16.CPF", "GBUNSG24.CPF"}
+CHINESE = {*MAKERS, "GBUNSG16.CPF", "GBUNSG24.CPF"}
 
 _SESSION = re.compile(r"! (-?[0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+)")
 _TYPES = {
@@ -183,11 +185,11 @@ class _Printer:
     def place(self, x: str, y: str) -> tuple[int, int]:
         return self.number(x, 0, 65535) + self.offset, self.number(y, 0, 65535)
 
-    def decoded(self, data: bytes) -> str:
+    def decoded(self, data: bytes, encoding: str) -> str:
         try:
-            return data.decode(self.encoding)
+            return data.decode(encoding)
         except UnicodeDecodeError as wrong:
-            raise self.fault(f"a text that isn't {self.encoding}: {wrong.reason}") from None
+            raise self.fault(f"a text that isn't {encoding}: {wrong.reason}") from None
 
     def sheet(self) -> Paper:
         if self.paper is None:
@@ -258,7 +260,7 @@ class _Printer:
         (font, size, x, y), data = self.with_data(4)
         if (font, size) not in FONTS:
             raise self.fault(f"unknown font {font} {size}")
-        text = self.decoded(data)
+        text = self.decoded(data, "gb18030" if font in MAKERS and self.encoding == "ascii" else self.encoding)
         if font not in CHINESE and not text.isascii():
             raise self.fault(f"font {font} has no characters beyond ASCII")
         cell = FONTS[font, size]
@@ -332,6 +334,8 @@ class _Printer:
         data = self.stream[head.end() : head.end() + across * down]
         if len(data) != across * down:
             raise self.fault(f"{len(data)} bytes of graphics of {across * down}")
+        if re.search(rb"\x1b[A-Za-z]", data):
+            raise self.fault("ESC and a letter in graphics, which a printer obeys wherever it meets it")
         self.at = head.end() + len(data)
         if self.line():
             raise self.fault("more after the graphics' bytes")

@@ -10,6 +10,7 @@ ESC T turns the whole area; Code 128's set C takes a byte for each pair of digit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -107,6 +108,8 @@ class _Printer:
         found = self.stream[self.at : self.at + count]
         if len(found) != count:
             raise self.fault(f"{len(found)} bytes of data where {count} belong")
+        if re.search(rb"\x10[\x04\x05\x14]", found):
+            raise self.fault("a real-time command in data, which a printer obeys wherever it meets it")
         self.at += count
         return found
 

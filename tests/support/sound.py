@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labelsvc.labels import DOTS_PER_MM, BarMark, GroupMark, LineMark, Mark, MatrixMark, Page, RectMark
-from labelsvc.labels.layout import Box, ink, quiet_zone
+from labelsvc.labels.boxes import Box, ink, quiet_zone
 
 #: The narrowest bar and cell that scanners read from thermal paper, in mm, less what rounding to whole dots takes.
 NARROWEST_MM = {"bars": 0.25, "cells": 0.33}

@@ -369,6 +369,8 @@ class _Printer:
         data = self.stream[self.at : self.at + width * height]
         if len(data) != width * height:
             raise self.fault(f"{len(data)} bytes of a bitmap of {width * height}")
+        if b"\x1b!" in data:
+            raise self.fault("ESC ! in a bitmap, which a printer obeys wherever it meets it")
         self.at += len(data)
         dots = np.unpackbits(np.frombuffer(data, np.uint8).reshape(height, width), axis=1) == 0
         self.sheet().put(dots, left, top, self.begin, ("over", "or", "xor")[mode])

@@ -24,7 +24,7 @@ from labelsvc.languages import LANGUAGES, Target, encode, raster
 #: What a label may hold, and the number of parameters of each.
 OURS = {
     "SIZE": {2}, "SPEED": {1}, "DENSITY": {1}, "SET": {1}, "DIRECTION": {2}, "REFERENCE": {2}, "CODEPAGE": {1}, "CLS": {0},
-    "BITMAP": {5}, "BAR": {4}, "TEXT": {7}, "BARCODE": {9}, "QRCODE": {7}, "PRINT": {2},
+    "BITMAP": {5}, "BAR": {4}, "TEXT": {7}, "BARCODE": {9}, "QRCODE": {9}, "PRINT": {2},
 }  # fmt: skip
 #: Beginnings of commands, as data might bring them in.
 PREFIXES = (

@@ -106,6 +106,7 @@ def test_tspl_draws_text_and_symbols_where_it_is_told():
         "BAR 0,0,1.5,2\r\n",
         "BITMAP 0,0,1,2,0,\xff\r\n",
         "BITMAP 479,0,1,1,0,\x00\r\n",
+        "BITMAP 0,0,2,1,1,\x1b!\r\n",  # a reset inside a picture
         'QRCODE 0,0,M,4,A,0,"old model"\r\n',
         'BARCODE 0,0,"128",60,1,0,2,4,"A"\r\n',
         "SELFTEST\r\n",
@@ -151,7 +152,9 @@ def test_cpcl_compressed_graphics_and_chinese():
     paper = cpcl(f"CG 16 16 0 0 {raw}\r\n")
     assert paper.ink.sum() == sum(byte.bit_count() for byte in range(256))
     gb = "收件人 张三".encode("gb18030").decode("latin-1")
-    paper = cpcl(f"COUNTRY CHINA\r\nSETMAG 2 2\r\nT 8 0 20 30 {gb}\r\nSETMAG 0 0\r\nT90 8 0 20 300 {gb}\r\n")
+    paper = cpcl(
+        f"COUNTRY CHINA\r\nSETMAG 2 2\r\nT GBUNSG24.CPF 0 20 30 {gb}\r\nSETMAG 0 0\r\nT90 8 0 20 300 {gb}\r\n"
+    )
     assert paper.texts() == ["收件人 张三"] * 2
     assert paper.drawn[0].box == (20, 30, 20 + 2 * (5 * 24 + 12), 78)
     assert paper.drawn[1].box == (20, 300 - (5 * 24 + 12), 44, 300)
@@ -162,11 +165,13 @@ def test_cpcl_compressed_graphics_and_chinese():
     [
         "TEXT 8 0 10 10 a\nPRINT\r\n",
         "TEXT 8 0 10 10 \xb0\r\n",
+        "TEXT GBUNSG24.CPF 0 10 10 \xb0\xa1\r\n",
         "TEXT 99 0 10 10 a\r\n",
         "TEXT 8 0 470 10 abc\r\n",
         "EG 1 1 0 0 F\r\n",
         "EG 1 1 0 0 fg\r\n",
         "CG 1 2 0 0 \xff\r\n",
+        "CG 2 1 0 0 \x1bp\r\n",  # switch off, inside a picture
         "LINE 0 0 481 0 1\r\n",
         "LINE 0 0 10 0\r\n",
         "B 128 1 1 50 10 10 \r\n",
@@ -192,7 +197,8 @@ def dummy():
 @pytest.mark.parametrize("how", ["bitImageRaster", "graphics", "bitImageColumn"])
 def test_escpos_draws_the_pictures_of_python_escpos(dummy, how):
     """Another program's three ways to send a picture give its dots."""
-    dots = np.random.default_rng(4).random((96, 200)) < 0.3
+    # Dots of two by two: a lone one may spell a real-time command, which is a Fault.
+    dots = np.kron(np.random.default_rng(4).random((48, 100)) < 0.3, np.ones((2, 2), bool))
     printer = dummy()
     printer.image(Image.fromarray(~dots), impl=how, center=False, fragment_height=48)
     paper = escpos(printer.output + b"\x1dV\x00", 576)
@@ -243,6 +249,7 @@ def test_escpos_chinese():
     [
         b"\x1bp\x00\x19\xfa",  # a drawer's pulse
         b"\x1dv0\x00\x01\x00\x02\x00\xff",  # a raster cut short
+        b"\x1dv0\x00\x02\x00\x01\x00\x10\x14\x0a",  # a real-time command inside a picture
         b"\x1dv0\x00\x49\x00\x01\x00" + b"\xff" * 73,  # wider than the head
         b"abc",  # never printed
         b"\x01",
