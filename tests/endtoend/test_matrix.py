@@ -15,7 +15,7 @@ from support.matrix import (
     faults,
     likeness,
     native_text_faults,
-    page_for,
+    pages_for,
     read_shares,
     text_faults,
     with_a_bar_moved,
@@ -36,20 +36,22 @@ def judge(cell: Cell, count: int) -> list[float]:
     read = 0
     found: list[str] = []
     for at, recipient in enumerate(recipients()[:count]):
-        page = page_for(cell, recipient, at)
-        stream = encode(page, cell.target, "WAYBILL")
-        drawn = draw_stream(stream, page, cell, second=at == 0)
-        for each in drawn:
-            found += faults(page, each, f"{cell}{at}")
-            if each.paper is not None:
-                found += native_text_faults(page, each.paper)
-                if cell.letters == "dots":
-                    found += dot_faults(page, each)
-        if cell.language == "pdf":
-            found += text_faults(stream, page)
-        if recipient.plain and read < 2:
+        drawn: list[Drawn] = []
+        pages = pages_for(cell, recipient, at)
+        for page in pages:
+            stream = encode(page, cell.target, "WAYBILL")
+            drawn = draw_stream(stream, page, cell, second=at == 0)
+            for each in drawn:
+                found += faults(page, each, f"{cell}{at}")
+                if each.paper is not None:
+                    found += native_text_faults(page, each.paper)
+                    if cell.letters == "dots":
+                        found += dot_faults(page, each)
+            if cell.language == "pdf":
+                found += text_faults(stream, page)
+        if recipient.plain and read < 2 and len(pages) == 1:
             read += 1
-            shares += read_shares(page, drawn[0], recipient)
+            shares += read_shares(pages[0], drawn[0], recipient)
         if len(found) > 10:
             break
     assert not found, "\n".join([f"{cell}: {len(found)} faults", *found[:10]])
@@ -77,8 +79,8 @@ def test_each_cell_scans_for_three_hundred(cell: Cell):
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_label_with_a_moved_bar_is_not_accepted(language: str):
     """Negative control, in each language's picture: any one bar moved by a module over its full height is found out."""
-    cell = next(cell for cell in cells() if cell.language == language)
-    page = page_for(cell, recipients()[0], 0)
+    cell = next(cell for cell in cells() if cell.language == language and cell.template == "waybill-76x130")
+    (page,) = pages_for(cell, recipients()[0], 0)
     (drawn,) = draw(page, cell)
     assert faults(page, drawn) == []
     mark = next(mark for mark in symbols(page) if isinstance(mark, BarMark))

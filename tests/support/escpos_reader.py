@@ -71,7 +71,7 @@ class _Printer:
         self.inverse = False
         self.justified = 0
         self.margin = 0
-        self.area = self.width
+        self.asked = self.width
         self.gap = 0
         self.bar_height, self.bar_module = 162, 3
         self.stored: dict[int, bytes] = {}
@@ -168,8 +168,13 @@ class _Printer:
         self.line, self.x = [], 0
         self.feed(max(advance, height))
 
+    @property
+    def area(self) -> int:
+        """The print area's width: what GS W asked for, as far as the left margin leaves it."""
+        return min(self.asked, self.width - self.margin)
+
     def aligned(self, used: int) -> int:
-        room = min(self.area, self.width - self.margin)
+        room = self.area
         return self.margin + (room - used) * self.justified // 2 if used < room else self.margin
 
     def place(self, bits: np.ndarray, note: tuple[str, str, str], block: bool) -> None:
@@ -479,11 +484,12 @@ class _Printer:
 
     def do_1D_4C(self) -> None:
         self.margin = self.word()
-        self.area = min(self.area, self.width - self.margin)
+        if self.margin >= self.width or self.line:
+            raise self.fault("a margin beyond the paper, or inside a line")
 
     def do_1D_57(self) -> None:
-        self.area = min(self.word(), self.width - self.margin)
-        if self.area <= 0:
+        self.asked = self.word()
+        if not self.asked:
             raise self.fault("a print area without width")
 
     def do_1D_50(self) -> None:

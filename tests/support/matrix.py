@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -27,10 +28,10 @@ from support.readers import (
     zpl_to_image,
     zpl_to_image_js,
 )
-from support.recipients import Recipient, label_data, recipients
+from support.recipients import Recipient, label_data, list_data, recipients
 from support.sound import flat, symbols
 
-from labelsvc.labels import DOTS_PER_MM, BarMark, MatrixMark, Page, StandardTemplates, TextMark, compose
+from labelsvc.labels import DOTS_PER_MM, BarMark, MatrixMark, Page, StandardTemplates, TextMark, compose_all
 from labelsvc.labels.boxes import Box, quiet_zone
 from labelsvc.languages import LANGUAGES, Target, encode
 
@@ -50,7 +51,7 @@ RESOLUTIONS = {
 #: Languages whose printers have letters of their own, with a font that printers in China hold.
 FONTS = {"zpl": "E:SIMSUN.TTF", "tspl": "TSS24.BF2", "cpcl": "24", "escpos": ""}
 #: Templates for rolls of receipt paper: through ESC/POS printers, PDF and PNG only.
-ROLLS = ("slip",)
+ROLLS = ("slip-",)
 #: How zxing-cpp names the types it reads.
 READABLE = {
     "code128": "Code 128",
@@ -125,9 +126,16 @@ class Drawn:
     paper: Paper | None = None
 
 
-def page_for(cell: Cell, recipient: Recipient, at: int) -> Page:
-    """The recipient's label."""
-    return compose(StandardTemplates().get(cell.template), label_data(recipient, at), cell.dpi)
+def data_for(template: str, recipient: Recipient, at: int) -> dict[str, Any]:
+    """What the template shows of the recipient's order: a list has rows, all others a waybill's data."""
+    paths = StandardTemplates().get(template).paths
+    return list_data(recipient, at) if "rows" in paths else label_data(recipient, at)
+
+
+def pages_for(cell: Cell, recipient: Recipient, at: int) -> tuple[Page, ...]:
+    """The recipient's label, or list of pages."""
+    template = StandardTemplates().get(cell.template)
+    return compose_all(template, data_for(cell.template, recipient, at), cell.dpi)
 
 
 def draw(page: Page, cell: Cell, second: bool = False) -> list[Drawn]:
@@ -169,18 +177,21 @@ def draw_stream(stream: bytes, page: Page, cell: Cell, second: bool = False) -> 
     return [Drawn("reader", papers[0].picture.convert("L"), papers[0])]
 
 
-_USUAL = "".join(
-    sorted(
-        {char for each in recipients() for char in each.name + each.address + each.note}
-        | {chr(code) for code in range(0x20, 0x7F)}
-    )
-)
+@cache
+def _usual() -> str:
+    """All that usual labels say: one font for all of them, because making it takes seconds."""
+    said = {char for each in recipients() for char in f"{each.name}{each.address}{each.note}"}
+    for at in range(12):
+        said |= set(str(label_data(recipients()[at], at)) + str(list_data(recipients()[at], at)))
+    for path in StandardTemplates().directory.glob("*.xml"):
+        said |= set(path.read_text("utf-8"))
+    return "".join(sorted(said | {chr(code) for code in range(0x20, 0x7F)}))
 
 
 def _simsun(characters: frozenset[str]) -> bytes:
     """The font that a printer holds: all characters of the usual labels, and more only where a page needs them."""
-    extra = {char for char in characters if char.isprintable()} - set(_USUAL)
-    return resident_font(FONTS["zpl"], _USUAL + "".join(sorted(extra)))
+    extra = {char for char in characters if char.isprintable()} - set(_usual())
+    return resident_font(FONTS["zpl"], _usual() + "".join(sorted(extra)))
 
 
 # -- symbols

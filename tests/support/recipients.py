@@ -131,7 +131,7 @@ def number_for(at: int) -> str:
 
 
 def label_data(recipient: Recipient, at: int = 0) -> dict[str, Any]:
-    """All that the shipped templates may show of the recipient's waybill, the ``at``-th of a run."""
+    """All that the shipped waybills and slips may show of the recipient's order, the ``at``-th of a run."""
     party = {
         "name": recipient.name,
         "mobile": recipient.mobile,
@@ -144,49 +144,64 @@ def label_data(recipient: Recipient, at: int = 0) -> dict[str, Any]:
             "detail": recipient.detail,
         },
     }
-    chosen = [GOODS[(at + i) % len(GOODS)] for i in range(at % 3 + 1)]
+    shop = {
+        "province": "浙江省",
+        "city": "杭州市",
+        "district": "余杭区",
+        "town": "",
+        "detail": "仓前街道 9 号",
+    }
+    chosen = [(GOODS[(at + i) % len(GOODS)], i + 1) for i in range(at % 3 + 1)]
     return {
         "waybillCode": number_for(at),
-        "parentWaybillCode": "",
-        "wpCode": "YTO",
         "carrierName": "圆通速递",
+        "carrierLogo": "",
         "routingInfo": {
             "routeCode": f"{100 + at % 900}-{at * 37 % 1000:03d}-00 {at % 100:03d}",
-            "threeSegmentCode": f"{100 + at % 900}-{at * 37 % 1000:03d}-00 {at % 100:03d}",
             "bigShotName": recipient.city[:2] + "转" + recipient.district,
-            "bigShotCode": "",
             "consolidation": {"name": recipient.city[:2] + "转运中心", "code": "571"},
-            "origin": {"name": "杭州仓前", "code": "571001"},
-            "sortation": {"name": recipient.city[:2]},
-            "originBranchName": "杭州仓前",
-            "originBranchCode": "571001",
-            "endBranchName": recipient.district,
-            "endBranchCode": "571002",
         },
         "shippingOption": {"code": "STANDARD", "title": "标准快递"},
+        "payment": {"text": "寄付月结"},
+        "parcel": {"text": "2/3", "parent": f"母单 {number_for(at + 1)}"}
+        if at % 4 == 1
+        else {"text": "", "parent": ""},
         "recipient": party,
-        "sender": {
-            "name": "云上小店",
-            "mobile": "13911112222",
-            "phone": "",
-            "address": {
-                "province": "浙江省",
-                "city": "杭州市",
-                "district": "余杭区",
-                "town": "",
-                "detail": "仓前街道 9 号",
-            },
-        },
+        "sender": {"name": "云上小店", "mobile": "13911112222", "phone": "", "address": shop},
         "goods": {
-            "summary": "；".join(f"{name} ×{i + 1}" for i, name in enumerate(chosen)),
-            "count": sum(range(1, len(chosen) + 1)),
-            "lines": "\n".join(f"{name} ×{i + 1}" for i, name in enumerate(chosen)),
+            "count": sum(count for _, count in chosen),
+            "lines": "\n".join(f"{name} ×{count}" for name, count in chosen),
+            "short": "\n".join(f"{name.split()[0]}×{count}" for name, count in chosen),
         },
         "orderNumbers": f"260911-{458823190142 + at}",
         "storeName": "云上小店",
         "custom": {"text": recipient.note},
         "reprint": {"mark": "补打 第2次" if at % 5 == 4 else ""},
-        "print": {"time": "2026-11-23 20:15", "sequence": "1/1"},
+        "print": {"time": "2026-11-23 20:15", "batch": "B1123", "sequence": f"{at + 1}/300"},
         "service": {"text": "1.20 kg"},
-        "qr": number_for(at),
+    }
+
+
+def list_data(recipient: Recipient, at: int = 0, rows: int = 14) -> dict[str, Any]:
+    """All that the shipped lists may show: a pick list's, or the recipient's delivery note."""
+    goods = [
+        {
+            "place": f"A{i // 10}-{i % 10:02d}",
+            "name": GOODS[(at + i) % len(GOODS)],
+            "spec": "三层 加厚" if i % 2 else "350ml 白",
+            "sku": f"SKU-{1000 + i}",
+            "count": i % 5 + 1,
+        }
+        for i in range(rows)
+    ]
+    return {
+        "batch": f"B1123-{at:03d}",
+        "number": f"260911-{458823190142 + at}",
+        "storeName": "云上小店",
+        "recipient": f"{recipient.name[0]}*",
+        "time": "2026-11-23 20:15",
+        "orders": rows,
+        "count": sum(row["count"] for row in goods),
+        "note": recipient.note,
+        "rows": goods,
     }
