@@ -199,35 +199,6 @@ def ocr_line(image: Image.Image, box: tuple[int, int, int, int]) -> str:
     return "".join(found.txts or ())
 
 
-def ocr(image: Image.Image, box: tuple[int, int, int, int] | None = None) -> str:
-    """What RapidOCR reads in a box (left, top, right, bottom) of a picture, line after line, joined without spaces."""
-    import numpy
-
-    piece = image.convert("L").crop(box) if box else image.convert("L")
-    # White all round and twice the size: the detector wants air, and letters of more than ten dots.
-    framed = Image.new("L", (piece.width + 40, piece.height + 40), 255)
-    framed.paste(piece, (20, 20))
-    framed = framed.resize((framed.width * 2, framed.height * 2), Image.Resampling.LANCZOS)
-    found = _ocr()(numpy.asarray(framed.convert("RGB")))
-    if found.txts is None:
-        return ""
-    # From the top down, and within a line from the left: boxes whose middles differ by less than half a height are one line.
-    pieces = sorted(
-        (
-            ((corners[0][1] + corners[2][1]) / 2, corners[0][0], corners[2][1] - corners[0][1], text)
-            for corners, text in zip(found.boxes, found.txts, strict=True)
-        ),
-        key=lambda each: each[0],
-    )
-    lines: list[list[tuple[float, float, float, str]]] = []
-    for each in pieces:
-        if lines and each[0] - lines[-1][0][0] < lines[-1][0][2] / 2:
-            lines[-1].append(each)
-        else:
-            lines.append([each])
-    return "".join(text for line in lines for *_, text in sorted(line, key=lambda each: each[1]))
-
-
 @cache
 def _ocr():
     from rapidocr import RapidOCR

@@ -8,21 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.sound import assert_sound, symbols
 
 from labelsvc.errors import Invalid
 from labelsvc.labels import (
     DOTS_PER_MM,
-    BarMark,
     ImageMark,
-    LineMark,
-    MatrixMark,
     RectMark,
     StandardTemplates,
     TextMark,
     compose,
     compose_all,
 )
-from labelsvc.labels.boxes import Box, ink, quiet_zone
+from labelsvc.labels.boxes import ink
 
 NAMES = tuple(name for name in StandardTemplates().names() if name.startswith("waybill-"))
 FRANCHISE = tuple(name for name in NAMES if not name.endswith("-direct"))
@@ -82,38 +80,6 @@ def texts(page, *needles):
 
 def said(page, *needles):
     return "".join(mark.text for mark in texts(page, *needles))
-
-
-def symbols(page):
-    return [mark for mark in page.marks if isinstance(mark, BarMark | MatrixMark)]
-
-
-def assert_sound(page):
-    """Everything is on the paper inside the 2 mm margin, no two things share a dot, and quiet zones are quiet."""
-    margin = round(2 * DOTS_PER_MM[page.dpi])
-    paper = Box(margin - 2, margin - 2, page.width - margin + 2, page.height - margin + 2)
-    boxes = [(mark, box) for mark in page.marks for box in ink(mark)]
-    for mark, box in boxes:
-        assert paper.left <= box.left <= box.right <= paper.right, mark
-        assert paper.top <= box.top <= box.bottom <= paper.bottom, mark
-    solid = [(mark, box) for mark, box in boxes if not isinstance(mark, RectMark | LineMark)]
-    for at, (mark, box) in enumerate(solid):
-        for other, its in solid[at + 1 :]:
-            assert not box.meets(its), (mark, other)
-        for other, its in boxes:
-            if isinstance(other, LineMark) or (isinstance(other, RectMark) and not other.fill):
-                assert not box.meets(its), (mark, other)
-            elif isinstance(other, RectMark):
-                inside = (
-                    its.left <= box.left
-                    and box.right <= its.right
-                    and its.top <= box.top
-                    and box.bottom <= its.bottom
-                )
-                assert inside or not box.meets(its), (mark, other)
-    for symbol in symbols(page):
-        zone = quiet_zone(symbol)
-        assert not [other for other, box in boxes if other is not symbol and box.meets(zone)], symbol
 
 
 @pytest.mark.parametrize("name", NAMES)
