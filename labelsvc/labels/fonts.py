@@ -17,6 +17,7 @@ as Ё or Ấ, comes from its face set smaller, see ``face_for``; ``shaping`` doe
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -337,8 +338,71 @@ def ink_of_run(
     return found
 
 
+#: Ideographs up to this size are fitted to the dots: larger ones have edges enough as they are.
+FITTED_SIZE = 64
+_IDEOGRAPH = re.compile("[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+#: How far an ideograph may be moved, in dots, and narrowed: 4 % are one dot of 24.
+_MOVES = (0.0, -0.25, 0.25)
+_STRETCHES = (1.0, 0.98, 0.96)
+
+
+def ink_on_grid(face_key: str, size: int, char: str, italic: bool = False) -> Ink | None:
+    """The dots of a character for a print head; None if it has no ink.
+
+    An ideograph is moved by a quarter of a dot and narrowed by a few hundredths where its strokes then lie on whole dots:
+    they print sharper, and the picture takes less room on the wire. Tried out, not hinted, for the fonts hold no hints.
+    """
+    if italic or size > FITTED_SIZE or not _IDEOGRAPH.match(char):
+        return ink(face_key, size, char, italic)
+    key = (face_key, size, char, "on grid")
+    found: Ink | None = _drawn.young.get(key, _UNKNOWN)
+    if found is _UNKNOWN:
+        found = _drawn.old.get(key, _UNKNOWN)
+        if found is _UNKNOWN:
+            chosen = face(face_key)
+            gid = chosen.gid(char)
+            found = _fitted(chosen, size, gid) if gid else None
+        _drawn.keep(key, found)
+    return found
+
+
+def _fitted(chosen: Face, size: int, gid: int) -> Ink | None:
+    """The drawing with the fewest edges between black and white: level strokes first, then upright ones."""
+    best = _draw(chosen, size, ((gid, 0.0, 0.0),), False)
+    if best is None:
+        return None
+    fewest, up, high = _edges(best), 0.0, 1.0
+    middle, centre = 0.38 * size, 0.5 * size
+    for stretch in _STRETCHES:
+        for move in _MOVES:
+            y = move + (1 - stretch) * middle
+            drawn = _draw(chosen, size, ((gid, 0.0, y),), False, (1.0, stretch))
+            if drawn is not None and _edges(drawn) < fewest:
+                best, fewest, up, high = drawn, _edges(drawn), y, stretch
+    for stretch in _STRETCHES:
+        for move in _MOVES:
+            x = move + (1 - stretch) * centre
+            drawn = _draw(chosen, size, ((gid, x, up),), False, (stretch, high))
+            if drawn is not None and _edges(drawn) < fewest:
+                best, fewest = drawn, _edges(drawn)
+    return best
+
+
+def _edges(drawn: Ink) -> int:
+    """How often black and white meet, along rows and columns."""
+    import numpy as np
+
+    rows = drawn.rows
+    inside = np.count_nonzero(rows[1:] != rows[:-1]) + np.count_nonzero(rows[:, 1:] != rows[:, :-1])
+    return int(inside + rows[0].sum() + rows[-1].sum() + rows[:, 0].sum() + rows[:, -1].sum())
+
+
 def _draw(
-    chosen: Face, size: int, glyphs: Sequence[Glyph | tuple[int, float, float]], italic: bool
+    chosen: Face,
+    size: int,
+    glyphs: Sequence[Glyph | tuple[int, float, float]],
+    italic: bool,
+    stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Ink | None:
     import numpy as np
     import uharfbuzz
@@ -347,7 +411,7 @@ def _draw(
     drawing = uharfbuzz.RasterDraw()
     for gid, x, y in glyphs:
         lean = SLANT if italic else 0.0
-        drawing.transform = (scale, 0.0, scale * lean, scale, x + y * lean, y)
+        drawing.transform = (scale * stretch[0], 0.0, scale * lean, scale * stretch[1], x + y * lean, y)
         drawing.draw_glyph(chosen.font, gid)
     image = drawing.render()
     extents = image.extents

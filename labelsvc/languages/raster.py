@@ -264,7 +264,7 @@ class _Letters(dict[str, "_Letter"]):
     def dots(self, char: str) -> tuple[Dots | None, int, int]:
         """Black dots and where they lie from pen and baseline; the outline of a box if the face lacks the character."""
         if self.face.has(char):
-            ink = fonts.ink(self.face.key, self.size, char, self.italic)
+            ink = fonts.ink_on_grid(self.face.key, self.size, char, self.italic)
             return (None, 0, 0) if ink is None else (ink.rows, ink.left, ink.top)
         import numpy as np
 

@@ -55,7 +55,7 @@ def put_together(mark, size) -> np.ndarray:
     for run in mark.runs:
         pen = mark.x + run.x + 0.5
         for char in run.text:
-            ink = fonts.ink(run.face, mark.size, char, mark.italic)
+            ink = fonts.ink_on_grid(run.face, mark.size, char, mark.italic)
             if ink is not None:
                 high, wide = ink.rows.shape
                 top, left = mark.y + mark.baseline + ink.top + room, math.floor(pen) + ink.left + room
@@ -226,6 +226,24 @@ def test_text_is_its_glyphs_at_their_pens(words, x, y, size, spacing, italic):
     assert (dots(mark) == put_together(mark, (200, 160))).all()
 
 
+@pytest.mark.parametrize("size", [20, 24, 32, 40])
+def test_ideographs_lie_on_whole_dots_and_where_they_were(size):
+    """Fitted to the dots, ideographs have fewer edges, as much ink within a tenth, and lie within a dot or two of the plain
+    drawing; other characters and larger ones are left as they are."""
+    edges, ink = [0, 0], [0, 0]
+    for char in "浙江省杭州市余杭区欧阳晓晴鹰潭龚家湾丰镇街道":
+        drawings = [draw("sans-500", size, char) for draw in (fonts.ink, fonts.ink_on_grid)]
+        for which, drawn in enumerate(drawings):
+            framed = np.pad(drawn.rows, 1).astype(int)
+            edges[which] += np.abs(np.diff(framed, axis=0)).sum() + np.abs(np.diff(framed, axis=1)).sum()
+            ink[which] += drawn.rows.sum()
+        plain, fitted = ((each.left, each.top, *each.rows.shape) for each in drawings)
+        assert all(abs(one - other) <= 2 + size // 20 for one, other in zip(plain, fitted, strict=True))
+    assert edges[1] < 0.97 * edges[0] and 0.9 < ink[1] / ink[0] < 1.05
+    assert fonts.ink_on_grid("sans-500", size, "A") is fonts.ink("sans-500", size, "A")
+    assert fonts.ink_on_grid("sans-500", 80, "浙") is fonts.ink("sans-500", 80, "浙")
+
+
 def test_lines_that_overlap_are_both_there():
     """Two lines of text over each other, and one twice, leave the dots of both: none is lost, none more comes up."""
     one, other = text("欧阳晓晴", x=20, y=20, size=40), text("龘靐齉爨", x=31, y=27, size=40)
@@ -389,8 +407,11 @@ def test_each_language_has_a_name_and_a_media_type():
         "zpl": "application/vnd.zebra.zpl",
         "pdf": "application/pdf",
         "png": "image/png",
+        "escpos": "application/vnd.epson.escpos",
+        "tspl": "application/vnd.tsc.tspl",
+        "cpcl": "application/vnd.zebra.cpcl",
     }
     assert all(language.name == name for name, language in LANGUAGES.items())
     with pytest.raises(Invalid) as refused:
-        encode(page(), Target("tspl"))
+        encode(page(), Target("dpl"))
     assert refused.value.errors[0].field == "language"
