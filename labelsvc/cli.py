@@ -1371,6 +1371,39 @@ def submit_job(
     _show(desk.rooms.jobs.submit(desk.actor, request), as_json)
 
 
+@jobs.command("print")
+def print_file(
+    file: Annotated[Path, typer.Argument(help="A PDF or a picture.", exists=True, dir_okay=False)],
+    printer: str,
+    size: Annotated[str, typer.Option(help="The paper, WIDTHxHEIGHT in mm.")] = "100x150",
+    fit: Annotated[str, typer.Option(help="shrink, actual or fill.")] = "shrink",
+    rotate: Annotated[str, typer.Option(help="auto, 0, 90, 180 or 270.")] = "auto",
+    dither: Annotated[str, typer.Option(help="auto, threshold or diffusion.")] = "auto",
+    copies: int = 1,
+    key: Key = "",
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print a finished PDF or picture."""
+    from labelsvc.printing import DocumentRequest, Picture, PrintRequest
+
+    found = re.fullmatch(r"(\d{1,4}(?:\.\d+)?)x(\d{1,4}(?:\.\d+)?)", size)
+    if not found:
+        raise Invalid("must be WIDTHxHEIGHT in mm, such as 100x150", field="size")
+    desk = _Desk(store)
+    picture = Picture(
+        file.read_bytes(),
+        float(found[1]),
+        float(found[2]),
+        fit=fit,  # type: ignore[arg-type]
+        rotate=rotate,  # type: ignore[arg-type]
+        dither=dither,  # type: ignore[arg-type]
+    )
+    document = DocumentRequest("picture", {}, copies=copies, picture=picture)
+    request = PrintRequest(printer, (document,), _fresh(key), origin="cli")
+    _show(desk.rooms.jobs.submit(desk.actor, request), as_json)
+
+
 @jobs.command("list")
 def list_jobs(after: After = "", limit: Limit = 50, store: StoreName = "", as_json: AsJson = False) -> None:
     """List print jobs."""

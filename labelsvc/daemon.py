@@ -16,7 +16,15 @@ from labelsvc.languages import Target, encode
 from labelsvc.log import configure, get_logger
 from labelsvc.metrics import round_of
 from labelsvc.migrations import migrate
-from labelsvc.printing import Printers, PrintJobs, Profiles, Spooler, Wakeups
+from labelsvc.printing import (
+    CustomAreas,
+    PictureSources,
+    Printers,
+    PrintJobs,
+    Profiles,
+    Spooler,
+    Wakeups,
+)
 from labelsvc.security import Accounts, Audit, Keys, Sealer
 from labelsvc.settings import Settings
 from labelsvc.waybills import (
@@ -63,6 +71,7 @@ class Rooms:
     wakeups: Wakeups
     printers: Printers
     jobs: PrintJobs
+    areas: CustomAreas
     addresses: SenderAddresses
     subscriptions: Subscriptions
     waybills: Waybills
@@ -82,7 +91,8 @@ def assemble(settings: Settings) -> Rooms:
     migrate(database)
     profiles, templates, wakeups = Profiles(), StandardTemplates(), Wakeups()
     printers = Printers(database, profiles, wakeups)
-    jobs = PrintJobs(database, printers, templates, wakeups)
+    sources = PictureSources(settings.image_hosts, settings.image_folder)
+    jobs = PrintJobs(database, printers, templates, wakeups, sources, settings.state_dir / "fonts")
     network = PlatformNetwork(
         settings.network_url,
         settings.network_client_id,
@@ -113,6 +123,7 @@ def assemble(settings: Settings) -> Rooms:
         wakeups=wakeups,
         printers=printers,
         jobs=jobs,
+        areas=CustomAreas(database, templates),
         addresses=addresses,
         subscriptions=subscriptions,
         waybills=waybills,

@@ -380,7 +380,7 @@ def once(out: Path, template: str = TEMPLATE) -> LabelState:
         )
         job = api.wait(job["id"])
         label = job["labels"][0]
-        page = scene.rooms.jobs.page(actor, label["id"])
+        page = scene.rooms.jobs.pages(actor, label["id"])[0]
         _collect(scene.tray, page, out)
         recipient = RECIPIENTS[0].masked_for_label()  # as it is printed unless the merchant says otherwise
         report = {

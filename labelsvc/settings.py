@@ -65,6 +65,14 @@ class Settings(BaseSettings):
         description="fewer numbers left at a network point than this are shown as few",
     )
 
+    image_hosts: list[str] = Field(
+        [],
+        description="hosts from which templates may take pictures, such as cdn.example.com; none: pictures are embedded",
+    )
+    image_folder: Path | None = Field(
+        None, description="folder from which templates may take pictures as file:///…; none: no file is read"
+    )
+
     spooler: bool = Field(True, description="drive the printers from this process")
     poll_s: float = Field(
         0.2, gt=0, le=10, description="how often a resting printer thread looks for new labels"

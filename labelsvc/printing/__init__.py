@@ -1,16 +1,22 @@
 """Printers, the queue and the wire: a job becomes pages, bytes and proof; nothing is printed twice, nothing is lost."""
 
+from labelsvc.printing.areas import AreaRow, CustomAreas, Place
 from labelsvc.printing.driverlock import DriverLock
 from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.model import (
     BROWSER_URI,
+    DOWNLOADED,
+    MAX_PAPER_MM,
     Change,
+    CustomArea,
     DocumentRequest,
     JobState,
+    JobSymbol,
     JobWarning,
     Label,
     LabelState,
     Lane,
+    Picture,
     Printer,
     PrinterState,
     PrintJob,
@@ -19,19 +25,29 @@ from labelsvc.printing.model import (
 )
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.profiles import Profiles
+from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.spooler import Spooler
 from labelsvc.printing.wakeups import Wakeups
 
 __all__ = [
     "BROWSER_URI",
+    "DOWNLOADED",
+    "MAX_PAPER_MM",
+    "AreaRow",
     "Change",
+    "CustomArea",
+    "CustomAreas",
     "DocumentRequest",
     "DriverLock",
     "JobState",
+    "JobSymbol",
     "JobWarning",
     "Label",
     "LabelState",
     "Lane",
+    "Picture",
+    "PictureSources",
+    "Place",
     "PrintJob",
     "PrintJobs",
     "PrintRequest",

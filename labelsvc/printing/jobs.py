@@ -5,6 +5,7 @@ Hides validation, idempotency and the check that renders every document before a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -14,30 +15,38 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelsvc.db import Database, take_turn
 from labelsvc.errors import Conflict, FieldError, Gone, Invalid, KeyReused, NotFound, Refused, TemplateError
-from labelsvc.labels import Page, StandardTemplates
+from labelsvc.labels import Page, StandardTemplates, quality
 from labelsvc.languages import Target, encode
 from labelsvc.log import get_logger
-from labelsvc.printing import journal
+from labelsvc.printing import journal, store
 from labelsvc.printing.model import (
+    DITHERS,
+    FITS,
     LANES,
+    MAX_PAPER_MM,
     ON_PAPER,
     SETTLED,
+    TURNS,
     Change,
+    Document,
     DocumentRequest,
     JobState,
     Label,
     LabelState,
+    Picture,
     Printer,
     PrintJob,
     PrintRequest,
     Turn,
 )
 from labelsvc.printing.printers import Printers
-from labelsvc.printing.rendering import Rendering, require_whole
+from labelsvc.printing.rendering import Rendered, Rendering, require_whole
+from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.wakeups import Wakeups
 from labelsvc.security import Actor, Audit, Right, fingerprint
 
@@ -46,12 +55,15 @@ if TYPE_CHECKING:
 
 log = get_logger("printing")
 
-MAX_DOCUMENTS = 100
+MAX_DOCUMENTS = 10_000
 MAX_COPIES = 50
 MAX_DATA_BYTES = 256 * 1024
 MAX_DEPTH = 16
+MAX_PICTURE_BYTES = 8 * 1024 * 1024
 #: Control, format, surrogate, private and unassigned characters, line and paragraph separators.
 _UNPRINTABLE = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
+#: So many of a job's first labels need not be rendered again when their turn comes. All of a large job would fill memory.
+_REMEMBERED = 32
 _POLL_S = 0.1  # how soon an outcome is seen that another process wrote
 
 
@@ -64,11 +76,13 @@ class PrintJobs:
         printers: Printers,
         templates: StandardTemplates,
         wakeups: Wakeups | None = None,
+        sources: PictureSources | None = None,
+        font_folder: Path | None = None,
     ) -> None:
         self._database = database
         self._printers = printers
         self.wakeups = wakeups or printers.wakeups
-        self.rendering = Rendering(templates)
+        self.rendering = Rendering(templates, sources, font_folder)
         self._audit = Audit(database)
 
     # ------------------------------------------------------------ taking jobs
@@ -86,9 +100,11 @@ class PrintJobs:
         if known is not None:
             return known
         printer = self._printers.for_request(actor, request.printer)
+        now = self._database.now()
+        count = len(request.documents)
         checked = [
-            self._checked(printer, document, f"documents[{number}]")
-            for number, document in enumerate(request.documents)
+            self._checked(actor, printer, document, f"documents[{number - 1}]", (number, count, now))
+            for number, document in enumerate(request.documents, 1)
         ]
         job = journal.NewJob(
             store_id=actor.store_id,
@@ -102,7 +118,7 @@ class PrintJobs:
             reason="",
             documents=[each.document for each in checked],
         )
-        return self._store(actor, printer, job, [each.data for each in checked])
+        return self._store(actor, printer, job, [each.rendered for each in checked if each.rendered], now)
 
     def reprint(
         self, actor: Actor, label_id: str, reason: str, key: str, printer: str | None = None
@@ -133,7 +149,9 @@ class PrintJobs:
             if printer is not None:
                 place = self._printers.for_request(actor, printer)
             data = {**stored.data, "reprint": {"mark": f"补打 第{count}次"}}
+            now = self._database.now()
             checked = self._checked(
+                actor,
                 place,
                 DocumentRequest(
                     template=stored.template,
@@ -142,8 +160,11 @@ class PrintJobs:
                     subject=stored.subject,
                     title=stored.title,
                     private=stored.private,
+                    picture=stored.picture,
                 ),
                 "label",
+                (1, 1, now),
+                stored=stored,
                 reprint_of=first.reprint_of or first.id,
                 reprint_count=count,
             )
@@ -165,7 +186,8 @@ class PrintJobs:
                 return journal.reprints(connection, first) + 1 == count
 
             try:
-                return self._store(actor, place, job, [checked.data], still_this_count)
+                rendered_now = [checked.rendered] if checked.rendered else []
+                return self._store(actor, place, job, rendered_now, now, still_this_count)
             except _Overtaken:  # another reprint took this count, and it stands on the label
                 continue
 
@@ -219,8 +241,8 @@ class PrintJobs:
                     return _job(connection, actor, job_id)
             self.wakeups.wait_for_change(turn, min(_POLL_S, max(0.0, end - time.monotonic())))
 
-    def page(self, actor: Actor, label_id: str) -> Page:
-        """The label as a Page, to look at: counts nothing. May show clear data, so it needs the right, and the look is
+    def pages(self, actor: Actor, label_id: str) -> tuple[Page, ...]:
+        """The label's pages, to look at: counts nothing. May show clear data, so it needs the right, and the look is
         written down (D7, R1). Raises Gone ``label.erased``."""
         actor.require(Right.READ_JOBS)
         actor.require(Right.SEE_CLEAR_DATA)
@@ -230,15 +252,20 @@ class PrintJobs:
             printer = journal.printer_of_label(connection, label)
         if document.private:
             actor.require(Right.SEE_OTHERS_DATA)
-        page = self.rendering.page_of(document, printer, self._printers.profile(printer))
+        pages = self.rendering.pages_of(document, printer, self._printers.profile(printer))
         with self._database.transaction() as connection:
             self._audit.note(connection, actor, "label.preview", f"label:{label_id}")
-        return page
+        return pages
 
-    def preview(self, actor: Actor, label_id: str) -> bytes:
-        """``page`` as PNG. There is no preview as PDF: opening that is a print (P6)."""
-        page = self.page(actor, label_id)
-        return encode(page, Target("png", page.dpi))
+    def preview(self, actor: Actor, label_id: str, number: int = 1) -> bytes:
+        """One of ``pages`` (from 1) as PNG. There is no preview as PDF: opening that is a print (P6).
+
+        Raises NotFound ``page.not_found`` beyond the last.
+        """
+        pages = self.pages(actor, label_id)
+        if not 1 <= number <= len(pages):
+            raise NotFound("the label has no such page", code="page.not_found")
+        return encode(pages[number - 1], Target("png", pages[number - 1].dpi))
 
     # ------------------------------------------------------------ what a person decides
 
@@ -321,9 +348,17 @@ class PrintJobs:
             printer = journal.printer_of_label(connection, label)
             _require_openable(label, printer)
             turn = Turn(label, journal.document_of(connection, label_id))
-        data = self.rendering.bytes_for(turn.document, printer, self._printers.profile(printer))
+        rendered = self.rendering.bytes_for(turn.document, printer, self._printers.profile(printer))
         with self._database.transaction(journal.TURN) as connection:
-            claimed = journal.claim(connection, label_id, data, None, self._database.now(), actor.user_id)
+            claimed = journal.claim(
+                connection,
+                label_id,
+                rendered.data,
+                None,
+                self._database.now(),
+                actor.user_id,
+                rendered.pages,
+            )
             if claimed is not None:  # the page that opens is a look too
                 self._audit.note(connection, actor, "label.open_pdf", f"label:{label_id}")
         self.wakeups.tell_change()
@@ -345,7 +380,7 @@ class PrintJobs:
             )
         log.info("print.opened", label=label_id, job=label.job_id)
         self.wakeups.tell_change()
-        return data
+        return rendered.data
 
     def erasable(self, before: datetime) -> int:
         """How many jobs ``erase`` has to do with, made before a time."""
@@ -397,17 +432,44 @@ class PrintJobs:
 
     def _checked(
         self,
+        actor: Actor,
         printer: Printer,
         document: DocumentRequest,
         field: str,
+        place: tuple[int, int, datetime],
+        stored: Document | None = None,
         reprint_of: str | None = None,
         reprint_count: int = 0,
     ) -> _Checked:
-        """Render once, so that a fault reaches the person who can mend it; faults name the document's field."""
+        """Render once, so that a fault reaches the person who can mend it; faults name the document's field.
+
+        ``place`` is the document's number, of how many, and when; ``stored`` the one that a reprint repeats, whose custom
+        area and pictures it keeps.
+        """
         profile = self._printers.profile(printer)
         try:
-            template = self.rendering.template(document.template, document.template_text)
-            page, data = self.rendering.check(template, document.data, document.title, printer, profile)
+            text = ""
+            if document.picture is None:
+                text = self.rendering.template(document.template, document.template_text).text
+            checked, pages, rendered = self.rendering.check(
+                Document(
+                    id="",
+                    template=document.template,
+                    template_text=text,
+                    data=document.data,
+                    title=document.title,
+                    subject=document.subject,
+                    private=document.private,
+                    started_at=place[2],
+                    no=place[0],
+                    count=place[1],
+                    area_text=stored.area_text if stored else self._area_text(actor, document),
+                    picture=document.picture,
+                    images=stored.images if stored else {},
+                ),
+                printer,
+                profile,
+            )
         except NotFound as fault:
             raise Invalid("no such template", code=fault.code, field=f"{field}.template") from None
         except TemplateError as fault:
@@ -417,7 +479,7 @@ class PrintJobs:
         return _Checked(
             journal.NewDocument(
                 template=document.template,
-                template_text=template.text,
+                template_text=text,
                 data=_plain(document.data),
                 title=document.title,
                 subject=document.subject,
@@ -425,21 +487,39 @@ class PrintJobs:
                 group=document.group,
                 private=document.private,
                 warnings=[
-                    {"code": warning.code, "detail": warning.detail, "source": warning.source}
-                    for warning in page.warnings
+                    {"code": code, "detail": detail, "source": source}
+                    for code, detail, source in dict.fromkeys(
+                        (warning.code, warning.detail, warning.source)
+                        for page in pages
+                        for warning in page.warnings
+                    )
                 ],
+                symbols=[found.json() for page in pages for found in quality.report(page)],
+                area_text=checked.area_text,
+                picture=checked.picture,
+                images=checked.images,
+                pages=rendered.pages,
                 reprint_of=reprint_of,
                 reprint_count=reprint_count,
             ),
-            data,
+            rendered if place[0] <= _REMEMBERED else None,
         )
+
+    def _area_text(self, actor: Actor, document: DocumentRequest) -> str | None:
+        """The printing store's own custom area of a standard template (T6)."""
+        if document.picture is not None or document.template_text is not None:
+            return None
+        with self._database.reading() as connection:
+            found = store.find_area(connection, actor.store_id, document.template)
+        return found.text if found else None
 
     def _store(
         self,
         actor: Actor,
         printer: Printer,
         job: journal.NewJob,
-        rendered: list[bytes],
+        rendered: list[Rendered],
+        now: datetime,
         still_true: Callable[[Connection], bool] = lambda _: True,
     ) -> PrintJob:
         """One transaction; the job that the store has under this key, whoever of racing twins stored it."""
@@ -453,15 +533,15 @@ class PrintJobs:
                         raise Refused(
                             "the label is blocked", code="label.blocked", reason=blocked, document=number
                         )
-                job_id, document_ids = journal.insert_job(connection, job, self._database.now())
+                job_id, document_ids = journal.insert_job(connection, job, now)
         except journal.KeyTaken:
             known = self._known(actor, job.key, job.fingerprint)
             if known is None:
                 raise Conflict("the job can't be stored") from None
             return known
         profile = self._printers.profile(printer)
-        for document_id, data in zip(document_ids, rendered, strict=True):
-            self.rendering.remember(document_id, printer, profile, data)
+        for document_id, each in zip(document_ids, rendered, strict=False):
+            self.rendering.remember(document_id, printer, profile, each)
         log.info("print.accepted", job=job_id, printer=printer.id, count=len(document_ids))
         self._tell(printer.id)
         with self._database.reading() as connection:
@@ -512,7 +592,7 @@ class _Overtaken(Exception):
 @dataclass(frozen=True)
 class _Checked:
     document: journal.NewDocument
-    data: bytes
+    rendered: Rendered | None
 
 
 def _job(connection: Connection, actor: Actor, job_id: str) -> PrintJob:
@@ -578,6 +658,9 @@ def _validate(request: PrintRequest) -> None:
         copies = document.copies
         if not isinstance(copies, int) or isinstance(copies, bool) or not 1 <= copies <= MAX_COPIES:
             faults.append(FieldError(f"{field}.copies", f"must be a whole number from 1 to {MAX_COPIES}"))
+        picture = document.picture
+        if picture is not None:
+            faults += _picture_faults(field, document, picture)
         text = document.template_text
         if text is not None:
             if not isinstance(text, str) or not text or not _storable(text):
@@ -589,6 +672,27 @@ def _validate(request: PrintRequest) -> None:
             faults.append(FieldError(f"{field}.data", why))
     if faults:
         raise Invalid("the print request is wrong", code="print.invalid", errors=faults)
+
+
+def _picture_faults(field: str, document: DocumentRequest, picture: Picture) -> list[FieldError]:
+    faults: list[FieldError] = []
+    if document.template_text is not None or document.data:
+        faults.append(
+            FieldError(f"{field}.picture", "stands alone: a document with one has no template and no data")
+        )
+    if not picture.content:
+        faults.append(FieldError(f"{field}.picture", "must hold a PDF or a picture"))
+    elif len(picture.content) > MAX_PICTURE_BYTES:
+        faults.append(FieldError(f"{field}.picture", f"is over {MAX_PICTURE_BYTES} bytes"))
+    for name in ("width_mm", "height_mm"):
+        length = getattr(picture, name)
+        number = isinstance(length, int | float) and not isinstance(length, bool)
+        if not number or not 5 <= length <= MAX_PAPER_MM:
+            faults.append(FieldError(f"{field}.{name}", f"must be 5 to {MAX_PAPER_MM} mm"))
+    for name, words in (("fit", FITS), ("rotate", TURNS), ("dither", DITHERS)):
+        if getattr(picture, name) not in words:
+            faults.append(FieldError(f"{field}.{name}", f"must be one of {', '.join(words)}"))
+    return faults
 
 
 def _text_faults(field: str, value: object, least: int, most: int) -> list[FieldError]:
@@ -668,7 +772,16 @@ def _canonical(request: PrintRequest) -> Any:
                 document.title,
                 document.group,
                 document.private,
+                # Only where there is one: a request of an earlier version must have the fingerprint that it had.
+                *_picture_facts(document.picture),
             ]
             for document in request.documents
         ],
     ]
+
+
+def _picture_facts(picture: Picture | None) -> list[Any]:
+    if picture is None:
+        return []
+    content = hashlib.sha256(picture.content).hexdigest()
+    return [content, picture.width_mm, picture.height_mm, picture.fit, picture.rotate, picture.dither]

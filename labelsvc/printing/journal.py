@@ -7,12 +7,14 @@ take a step, store a job or set a block is the transaction of ``TURN``, taken at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -49,10 +51,12 @@ from labelsvc.printing.model import (
     Change,
     Document,
     JobState,
+    JobSymbol,
     JobWarning,
     Label,
     LabelState,
     Lane,
+    Picture,
     Printer,
     PrinterState,
     PrintJob,
@@ -86,6 +90,8 @@ printers = Table(
     Column("speed", Integer),
     Column("offset_x", Integer, nullable=False),
     Column("offset_y", Integer, nullable=False),
+    Column("letters", String(4)),
+    Column("font", String(40)),
     Column("state", String(10), nullable=False),
     Column("state_reason", String(40), nullable=False),
     Column("state_source", String(20), nullable=False),
@@ -139,7 +145,12 @@ documents = Table(
     Column("template", String(200), nullable=False),
     Column("template_text", Sealed("documents.template_text"), nullable=False),
     Column("data", Sealed("documents.data"), nullable=False),
+    Column("area_text", Sealed("documents.area_text")),
+    Column("picture", Sealed("documents.picture")),
+    Column("content", SealedBytes("documents.content")),
+    Column("images", Sealed("documents.images")),
     Column("warnings", Sealed("documents.warnings"), nullable=False),
+    Column("symbols", JSON),  # geometry, never what they say
     Column("title", String(100), nullable=False),
     Column("subject", String(100)),
     Column("copies", Integer, nullable=False),
@@ -174,6 +185,7 @@ labels = Table(
         "sent_no", BigInteger
     ),  # rises on each printer: which label was sent last, whatever the clock says
     Column("attempt", Integer, nullable=False),
+    Column("pages", Integer, nullable=False, server_default="1"),
     Column("queued_at", UtcDateTime(), nullable=False),
     Column("sent_at", UtcDateTime()),
     Column("settled_at", UtcDateTime()),
@@ -239,6 +251,8 @@ def _printer(row: Row[Any]) -> Printer:
         speed=row.speed,
         offset_x=row.offset_x,
         offset_y=row.offset_y,
+        letters=row.letters,
+        font=row.font,
         paused_at=row.paused_at,
         state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
     )
@@ -254,6 +268,8 @@ def _chosen(printer: Printer) -> dict[str, Any]:
         "speed": printer.speed,
         "offset_x": printer.offset_x,
         "offset_y": printer.offset_y,
+        "letters": printer.letters,
+        "font": printer.font,
         "paused_at": printer.paused_at,
     }
 
@@ -391,6 +407,11 @@ class NewDocument:
     group: str | None
     private: bool
     warnings: list[dict[str, str]]
+    symbols: list[dict[str, Any]]
+    area_text: str | None = None
+    picture: Picture | None = None
+    images: Mapping[str, bytes] | None = None
+    pages: int = 1
     reprint_of: str | None = None
     reprint_count: int = 0
 
@@ -444,7 +465,16 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
                 "template": document.template,
                 "template_text": document.template_text,
                 "data": document.data,
+                "area_text": document.area_text,
+                "picture": _without_content(document.picture),
+                "content": document.picture.content if document.picture else None,
+                "images": {
+                    source: base64.b64encode(content).decode()
+                    for source, content in (document.images or {}).items()
+                }
+                or None,
                 "warnings": document.warnings,
+                "symbols": document.symbols,
                 "title": document.title,
                 "subject": document.subject,
                 "copies": document.copies,
@@ -475,6 +505,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
             "reprint_of": document.reprint_of,
             "reprint_count": document.reprint_count,
             "attempt": 0,
+            "pages": document.pages,
             "queued_at": now,
         }
         for no, document in enumerate(job.documents, start=1)
@@ -531,7 +562,21 @@ def _label(row: Row[Any]) -> Label:
         attempt=row.attempt,
         reprint_of=row.reprint_of,
         reprint_count=row.reprint_count,
+        pages=row.pages,
     )
+
+
+def _without_content(picture: Picture | None) -> dict[str, Any] | None:
+    """What is to be done with a picture; its content has a column of its own."""
+    if picture is None:
+        return None
+    return {
+        "width_mm": picture.width_mm,
+        "height_mm": picture.height_mm,
+        "fit": picture.fit,
+        "rotate": picture.rotate,
+        "dither": picture.dither,
+    }
 
 
 def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
@@ -542,14 +587,16 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
     for label in connection.execute(select(*_LABEL).where(labels.c.job_id.in_(ids)).order_by(labels.c.seq)):
         found[label.job_id].append(_label(label))
     warned: dict[str, list[JobWarning]] = {job_id: [] for job_id in ids}
+    drawn: dict[str, list[JobSymbol]] = {job_id: [] for job_id in ids}
     for document in connection.execute(
-        select(documents.c.job_id, documents.c.no, documents.c.warnings)
+        select(documents.c.job_id, documents.c.no, documents.c.warnings, documents.c.symbols)
         .where(documents.c.job_id.in_(ids))
         .order_by(documents.c.no)
     ):
         warned[document.job_id] += [
             JobWarning(document_no=document.no, **warning) for warning in document.warnings
         ]
+        drawn[document.job_id] += [JobSymbol(document.no, facts) for facts in document.symbols or ()]
     return [
         PrintJob(
             id=row.id,
@@ -563,6 +610,7 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
             created_at=row.created_at,
             labels=tuple(found[row.id]),
             warnings=tuple(warned[row.id]),
+            symbols=tuple(drawn[row.id]),
         )
         for row in rows
     ]
@@ -667,8 +715,14 @@ def labels_of_subject(connection: Connection, store_id: str, subject: str) -> li
 
 def document_of(connection: Connection, label_id: str) -> Document:
     """The document that a label renders."""
+    count = select(func.count()).where(documents.c.job_id == labels.c.job_id).correlate(labels)
     row = connection.execute(
-        select(documents, print_jobs.c.erased_at)
+        select(
+            *(column for column in documents.c if column.name not in ("warnings", "symbols")),
+            print_jobs.c.erased_at,
+            print_jobs.c.created_at,
+            count.scalar_subquery().label("documents_of_job"),
+        )
         .join(labels, labels.c.document_id == documents.c.id)
         .join(print_jobs, print_jobs.c.id == documents.c.job_id)
         .where(labels.c.id == label_id)
@@ -681,7 +735,13 @@ def document_of(connection: Connection, label_id: str) -> Document:
         row.title,
         row.subject,
         row.private,
-        row.erased_at is not None,
+        row.created_at,
+        row.no,
+        row.documents_of_job,
+        row.area_text,
+        Picture(content=row.content, **row.picture) if row.picture else None,
+        {source: base64.b64decode(content) for source, content in (row.images or {}).items()},
+        erased=row.erased_at is not None,
     )
 
 
@@ -813,7 +873,13 @@ def next_turn(connection: Connection, printer_id: str) -> Turn | None:
 
 
 def claim(
-    connection: Connection, label_id: str, data: bytes, counter_before: int | None, now: datetime, actor: str
+    connection: Connection,
+    label_id: str,
+    data: bytes,
+    counter_before: int | None,
+    now: datetime,
+    actor: str,
+    pages: int = 1,
 ) -> Label | None:
     """Commit the intent to send ``data`` as this label, if it may still go now; None if not.
 
@@ -838,6 +904,7 @@ def claim(
         actor=actor,
         bytes=data,
         bytes_count=len(data),
+        pages=pages,
         counter_before=counter_before,
         sent_no=(newest or 0) + 1,
         sent_at=now,
@@ -945,7 +1012,9 @@ def erase(connection: Connection, job_ids: list[str], now: datetime) -> None:
     connection.execute(
         update(documents)
         .where(documents.c.job_id.in_(job_ids))
-        .values(data={}, template_text="", warnings=[])
+        .values(
+            data={}, template_text="", warnings=[], area_text=None, picture=None, content=None, images=None
+        )
     )
     connection.execute(update(labels).where(labels.c.job_id.in_(job_ids)).values(bytes=None))
     connection.execute(update(print_jobs).where(print_jobs.c.id.in_(job_ids)).values(erased_at=now))

@@ -17,6 +17,21 @@ from labelsvc.errors import Conflict
 Lane = Literal["bench", "batch"]
 LANES: tuple[Lane, ...] = ("bench", "batch")
 
+Letters = Literal["dots", "font"]
+#: The font that labelsvc cuts and sends to a printer before the first label that needs it.
+DOWNLOADED = "E:LABELSVC.TTF"
+LETTERS: tuple[Letters, ...] = ("dots", "font")
+Graphics = Literal["raw", "runs", "zip"]
+Fit = Literal["shrink", "actual", "fill"]
+Turning = Literal["auto", "0", "90", "180", "270"]
+Dither = Literal["auto", "threshold", "diffusion"]
+#: The longest side of paper that a picture may be printed on.
+MAX_PAPER_MM = 1000
+FITS: tuple[Fit, ...] = ("shrink", "actual", "fill")
+TURNS: tuple[Turning, ...] = ("auto", "0", "90", "180", "270")
+DITHERS: tuple[Dither, ...] = ("auto", "threshold", "diffusion")
+Coverage = Literal["gb2312", "gbk", "gb18030", "unicode"]
+
 #: The URI of a store's built-in printer, which has no wire: its labels are opened as PDF in a browser (P6).
 BROWSER_URI = "browser:"
 
@@ -121,6 +136,11 @@ class Profile:
     max_length_mm: float | None = None
     speed: int | None = None  #: as the language means it (ZPL ^PR: inches a second)
     darkness: int | None = None
+    graphics: Graphics = "runs"  #: how dots are packed for its wire
+    letters: Letters = "dots"  #: how characters beyond ASCII come on paper
+    font: str = ""  #: the printer's own name of the font that ``letters`` asks for
+    coverage: Coverage = "gb2312"  #: which characters that font has
+    cutter: bool = False
     verified: Literal["emulator", "manual"] = (
         "manual"  #: tried on an emulator, or read in the maker's manual only
     )
@@ -152,6 +172,8 @@ class Printer:
     speed: int | None = None
     offset_x: int = 0  #: dots
     offset_y: int = 0  #: dots
+    letters: Letters | None = None  #: None: as its profile says, like ``darkness`` and ``speed``
+    font: str | None = None
     paused_at: datetime | None = None
     state: PrinterState = PrinterState()
 
@@ -162,10 +184,26 @@ class Printer:
 
 
 @dataclass(frozen=True)
-class DocumentRequest:
-    """One document to print: a template, its data, and how often. 文档
+class Picture:
+    """A finished PDF or picture, to be printed as it is on paper of ``width_mm`` × ``height_mm``. 图片
 
-    ``template`` names a standard template; with ``template_text`` (a shop's own CNPL) it is only that text's name.
+    What the words mean stands at ``labelsvc.languages.pictures.pages``.
+    """
+
+    content: bytes = field(repr=False)
+    width_mm: float
+    height_mm: float
+    fit: Fit = "shrink"
+    rotate: Turning = "auto"
+    dither: Dither = "auto"
+
+
+@dataclass(frozen=True)
+class DocumentRequest:
+    """One document to print: a template, its data, and how often; or a picture, and how often. 文档
+
+    ``template`` names a standard template; with ``template_text`` (a shop's own CNPL) it is only that text's name. With a
+    ``picture`` it is the picture's name, and there are no data.
     ``subject`` is what the label belongs to, such as ``waybill:<id>``; blocks and reprint counts hold on to it.
     ``title`` is what lists show (a waybill number): never a person's name. Documents of one job with the same
     ``group`` leave in a row, with nothing in between (P8: the parcels of one order). The data of a ``private`` one are
@@ -180,6 +218,7 @@ class DocumentRequest:
     template_text: str | None = None
     group: str | None = None
     private: bool = False
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +258,17 @@ class Label:
     attempt: int = 0
     reprint_of: str | None = None  #: id of the first label that this one repeats
     reprint_count: int = 0  #: 0: the original; 2: its second reprint
+    pages: int = 1  #: pieces of paper that it comes out on: a list may take several
+
+
+@dataclass(frozen=True)
+class CustomArea:
+    """What a store prints in the place that a standard template leaves it; ``text`` is CNPL. 自定义区"""
+
+    template: str
+    text: str
+    changed_by: str
+    changed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -229,6 +279,14 @@ class JobWarning:
     code: str
     detail: str
     source: str = ""
+
+
+@dataclass(frozen=True)
+class JobSymbol:
+    """How well a barcode of a document (from 1) can be scanned, by its geometry: a row of ``labels.quality``."""
+
+    document_no: int
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -246,6 +304,7 @@ class PrintJob:
     created_at: datetime
     labels: tuple[Label, ...]
     warnings: tuple[JobWarning, ...] = field(default=())
+    symbols: tuple[JobSymbol, ...] = field(default=())
 
     @property
     def settled(self) -> bool:
@@ -280,6 +339,14 @@ class Document:
     title: str
     subject: str | None
     private: bool
+    started_at: datetime
+    no: int = 1  #: its number in the job, from 1
+    count: int = 1  #: how many documents the job has
+    area_text: str | None = None  #: the store's custom area as it was when the job was taken
+    picture: Picture | None = None
+    images: Mapping[str, bytes] = field(
+        default_factory=dict, repr=False
+    )  #: by the address that the template names
     erased: bool = False
 
 
@@ -297,3 +364,8 @@ class Unproven:
 
     label: Label
     counter_before: int
+
+    @property
+    def counter_after(self) -> int:
+        """What the counter says once all of the label came out."""
+        return self.counter_before + self.label.pages

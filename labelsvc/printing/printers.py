@@ -5,13 +5,14 @@ Hides the checks of what a person chooses. The state of a printer is the spooler
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelsvc.db import Database, new_id
 from labelsvc.errors import Conflict, FieldError, Invalid, NotFound
-from labelsvc.printing import journal
-from labelsvc.printing.model import BROWSER_URI, Printer, PrinterState, Profile
+from labelsvc.printing import journal, store
+from labelsvc.printing.model import BROWSER_URI, LETTERS, Letters, Printer, PrinterState, Profile
 from labelsvc.printing.profiles import Profiles
 from labelsvc.printing.transports import parse_uri
 from labelsvc.printing.wakeups import Wakeups
@@ -20,6 +21,8 @@ from labelsvc.security import Actor, Right
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+#: A printer's own name of a font. Nothing in it can end a command of any language.
+_FONT = re.compile(r"(?:[A-Z]:)?[A-Za-z0-9_-]{1,16}(?:\.[A-Za-z0-9]{1,4})?", re.ASCII)
 _BROWSER = "browser"  # name and profile of the built-in printer
 _BOUNDS = {"darkness": (0, 30), "speed": (1, 14), "offset_x": (-400, 400), "offset_y": (-400, 400)}
 
@@ -51,8 +54,13 @@ class Printers:
         speed: int | None = None,
         offset_x: int = 0,
         offset_y: int = 0,
+        letters: Letters | None = None,
+        font: str | None = None,
     ) -> Printer:
         """Add a printer at ``uri`` (``tcp://HOST:PORT``, ``file:///DIR``); offsets in dots.
+
+        ``letters`` and ``font`` say how characters beyond ASCII come on paper, instead of what the profile says: as dots, or
+        by the font of that name in the printer (``DOWNLOADED``: one that labelsvc sends there first).
 
         Raises Invalid naming every wrong field, Conflict ``printer.exists``.
         """
@@ -70,6 +78,8 @@ class Printers:
             speed=speed,
             offset_x=offset_x,
             offset_y=offset_y,
+            letters=letters,
+            font=font,
         )
         printer = self._checked(printer)
         with self._database.transaction() as connection:
@@ -100,12 +110,17 @@ class Printers:
         speed: int | None = None,
         offset_x: int | None = None,
         offset_y: int | None = None,
+        letters: Letters | Literal[""] | None = None,
+        font: str | None = None,
     ) -> Printer:
         """Change what is given; None leaves a field as it is. The queue stays, also behind another ``uri``.
+
+        An empty ``letters`` or ``font`` is the profile's again.
 
         Raises Invalid, NotFound, Conflict ``printer.exists`` or ``printer.built_in``.
         """
         actor.require(Right.MANAGE_PRINTERS)
+        chosen = {"letters": letters, "font": font}
         given = {
             "name": name,
             "uri": uri,
@@ -116,11 +131,15 @@ class Printers:
             "offset_y": offset_y,
         }
         changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+        changes |= {field: value or None for field, value in chosen.items() if value is not None}
         with self._database.transaction(journal.TURN) as connection:
             before = _found(connection, actor, id_or_name)
             _not_built_in(before)
             after = self._checked(replace(before, **changes))
-            journal.update_printer(connection, after, another_device=after.uri != before.uri)
+            another_device = after.uri != before.uri
+            journal.update_printer(connection, after, another_device=another_device)
+            if another_device:
+                store.forget_fonts(connection, after.id)
         self.wakeups.wake(after.id)
         return after
 
@@ -153,6 +172,14 @@ class Printers:
             _not_built_in(found)
             journal.remove_printer(connection, found.id, self._database.now())
         self.wakeups.wake(found.id)
+
+    def send_fonts_again(self, actor: Actor, id_or_name: str) -> Printer:
+        """The printer lost what was downloaded (a reset, a repair): before its next label it gets its font anew."""
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction(journal.TURN) as connection:
+            found = _found(connection, actor, id_or_name)
+            store.forget_fonts(connection, found.id)
+        return found
 
     def browser(self, actor: Actor) -> Printer:
         """The store's built-in printer, made at the first asking: its labels open as PDF (P6)."""
@@ -213,12 +240,18 @@ class Printers:
             dpi = profile.dpi
             if profile.name == _BROWSER:
                 faults.append(FieldError("profile", "belongs to the built-in printer"))
+            elif (printer.letters or profile.letters) == "font" and not (printer.font or profile.font):
+                faults.append(FieldError("font", "must name the printer's font"))
             elif profile.status != "none" and not answers:
                 faults.append(
                     FieldError("profile", "needs a printer that answers, which this URI never does")
                 )
         except NotFound as fault:
             faults += fault.errors
+        if printer.letters not in (None, *LETTERS):
+            faults.append(FieldError("letters", f"must be one of {', '.join(LETTERS)}"))
+        if printer.font is not None and not (isinstance(printer.font, str) and _FONT.fullmatch(printer.font)):
+            faults.append(FieldError("font", "must be a font's name in the printer, such as E:SIMSUN.TTF"))
         for field, (least, most) in _BOUNDS.items():
             value = getattr(printer, field)
             if value is None and field in ("darkness", "speed"):

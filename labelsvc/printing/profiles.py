@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelsvc.errors import Invalid, NotFound
-from labelsvc.printing.model import Profile
+from labelsvc.printing.model import LETTERS, Profile
 
 #: Field -> accepted types; a profile must hold the first four.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -25,6 +25,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "max_length_mm": (int, float),
     "speed": (int,),
     "darkness": (int,),
+    "graphics": (str,),
+    "letters": (str,),
+    "font": (str,),
+    "coverage": (str,),
+    "cutter": (bool,),
     "verified": (str,),
     "sources": (str,),
 }
@@ -33,6 +38,9 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "dpi": (203, 300, 600),
     "proof": ("odometer", "none"),
     "status": ("zpl-hs", "none"),
+    "graphics": ("raw", "runs", "zip"),
+    "letters": LETTERS,
+    "coverage": ("gb2312", "gbk", "gb18030", "unicode"),
     "verified": ("emulator", "manual"),
 }
 
@@ -78,12 +86,14 @@ def _read(path: Path) -> Profile:
     for name, value in content.items():
         if name not in _TYPES:
             raise _wrong(path, name, "is unknown")
-        if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+        if not isinstance(value, _TYPES[name]) or (isinstance(value, bool) and bool not in _TYPES[name]):
             raise _wrong(path, name, "has the wrong type")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise _wrong(path, name, f"must be one of {', '.join(map(str, _CHOICES[name]))}")
     if content.get("proof") == "odometer" and content.get("status") != "zpl-hs":
         raise _wrong(path, "proof", "odometer needs status zpl-hs")
+    if content.get("letters") == "font" and not content.get("font"):
+        raise _wrong(path, "font", "must name the font that letters asks for")
     known = {field.name for field in fields(Profile)}
     return Profile(name=path.stem, **{name: value for name, value in content.items() if name in known})
 

@@ -1,4 +1,4 @@
-"""A stored document becomes the bytes for one printer; hides parsing, composing, encoding, and remembering.
+"""A document becomes the bytes for one printer; hides parsing, composing, encoding, pictures from elsewhere, and remembering.
 
 Copies of a document, and a label rendered a moment ago as a check, need not be rendered again: the last few results are
 kept in memory, never on disk, because they hold personal data.
@@ -6,28 +6,61 @@ kept in memory, never on disk, because they hold personal data.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from labelsvc.errors import Gone, Invalid
-from labelsvc.labels import Page, StandardTemplates, Template, compose, parse
-from labelsvc.languages import Target, encode
-from labelsvc.printing.model import Document, Printer, Profile
+from labelsvc.labels import Context, Media, Page, StandardTemplates, Template, compose_all, fonts, parse
+from labelsvc.languages import Target, pictures, write, zpl
+from labelsvc.printing.model import DOWNLOADED, Document, Printer, Profile, Turning
+from labelsvc.printing.sources import PictureSources
 
+#: What the downloaded font is cut from: the weight that ordinary text has.
+DOWNLOADED_FACE = "sans-500"
 _KEPT_TEMPLATES = 32
 _KEPT_RESULTS = 32
+#: A picture's turn as JSON says it, and as the room of languages does.
+_TURNS: dict[Turning, pictures.Turn] = {"auto": "auto", "0": 0, "90": 90, "180": 180, "270": 270}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A font as a printer takes it, and its name there."""
+
+    name: str
+    digest: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What goes over a printer's wire for one label, and on how many pieces of paper it comes out."""
+
+    data: bytes
+    pages: int
 
 
 class Rendering:
     """Renders for printers; safe for many threads."""
 
-    def __init__(self, templates: StandardTemplates) -> None:
+    def __init__(
+        self,
+        templates: StandardTemplates,
+        sources: PictureSources | None = None,
+        font_folder: Path | None = None,
+    ) -> None:
+        self._font_folder = font_folder
+        self._downloads: dict[str, Download] = {}
         self._templates = templates
+        self._sources = sources or PictureSources()
         self._lock = threading.Lock()
         self._parsed: OrderedDict[tuple[str, str], Template] = OrderedDict()
-        self._results: OrderedDict[tuple[str, Target], bytes] = OrderedDict()
+        self._results: OrderedDict[tuple[str, Target], Rendered] = OrderedDict()
 
     def template(self, name: str, text: str | None) -> Template:
         """The standard template ``name``, or ``text`` parsed under that name. Raises NotFound, TemplateError."""
@@ -43,48 +76,88 @@ class Rendering:
                     self._parsed.popitem(last=False)
         return found
 
-    def page(self, template: Template, data: Mapping[str, Any], printer: Printer, profile: Profile) -> Page:
-        """The label as it will be printed. Raises TemplateError, or Invalid ``label.too_wide``, ``label.too_long``."""
-        page = compose(template, data, printer.dpi)
-        _fits("wide", page.width_mm, profile.head_width_mm)
-        _fits("long", page.height_mm, profile.max_length_mm)
-        return page
-
     def check(
-        self,
-        template: Template,
-        data: Mapping[str, Any],
-        title: str,
-        printer: Printer,
-        profile: Profile,
-    ) -> tuple[Page, bytes]:
-        """The page and its bytes; raises what is wrong with them."""
-        page = self.page(template, data, printer, profile)
-        return page, encode(page, target(printer, profile), title)
+        self, document: Document, printer: Printer, profile: Profile
+    ) -> tuple[Document, tuple[Page, ...], Rendered]:
+        """A document on its way into the journal: with the pictures that its template names, its pages, and its bytes.
 
-    def remember(self, document_id: str, printer: Printer, profile: Profile, data: bytes) -> None:
+        Raises what is wrong with it: TemplateError, or Invalid such as ``label.too_wide``, ``picture.broken``.
+        """
+        images: dict[str, bytes] = {}
+
+        def fetched(source: str) -> bytes:
+            if source not in images:
+                images[source] = self._sources.fetch(source, spent=sum(map(len, images.values())))
+            return images[source]
+
+        pages = self._pages(document, printer, profile, fetched)
+        return replace(document, images=images), pages, _encoded(pages, document, printer, profile)
+
+    def remember(self, document_id: str, printer: Printer, profile: Profile, rendered: Rendered) -> None:
         """Keep a checked result for the label's turn, which mostly comes at once."""
         with self._lock:
-            self._results[document_id, target(printer, profile)] = data
+            self._results[document_id, target(printer, profile)] = rendered
             while len(self._results) > _KEPT_RESULTS:
                 self._results.popitem(last=False)
 
-    def bytes_for(self, document: Document, printer: Printer, profile: Profile) -> bytes:
+    def bytes_for(self, document: Document, printer: Printer, profile: Profile) -> Rendered:
         """The bytes of a stored document for ``printer``. Raises TemplateError, Invalid, Gone ``label.erased``."""
         require_whole(document)
         with self._lock:
             found = self._results.get((document.id, target(printer, profile)))
         if found is None:
-            template = self.template(document.template, document.template_text)
-            _, found = self.check(template, document.data, document.title, printer, profile)
+            found = _encoded(self.pages_of(document, printer, profile), document, printer, profile)
             self.remember(document.id, printer, profile, found)
         return found
 
-    def page_of(self, document: Document, printer: Printer, profile: Profile) -> Page:
-        """The page of a stored document. Raises TemplateError, Invalid, Gone ``label.erased``."""
+    def pages_of(self, document: Document, printer: Printer, profile: Profile) -> tuple[Page, ...]:
+        """The pages of a stored document, with the pictures of the day it was stored.
+
+        Raises TemplateError, Invalid, Gone ``label.erased``.
+        """
         require_whole(document)
-        template = self.template(document.template, document.template_text)
-        return self.page(template, document.data, printer, profile)
+        return self._pages(document, printer, profile, document.images.__getitem__)
+
+    def download(self, printer: Printer, profile: Profile) -> Download | None:
+        """The font that ``printer`` must have before its labels: one of GB 2312, cut from the layout's own face; None if it
+        needs none. The first call takes some seconds; the font is then kept in the folder.
+        """
+        wanted = target(printer, profile)
+        if wanted.letters != "font" or wanted.font != DOWNLOADED or wanted.language != "zpl":
+            return None
+        with self._lock:
+            found = self._downloads.get(wanted.font)
+        if found is None:
+            ttf = fonts.static_ttf(DOWNLOADED_FACE, "gb2312", self._font_folder)
+            data = zpl.font_download(ttf, DOWNLOADED)
+            found = Download(DOWNLOADED, hashlib.sha256(data).hexdigest(), data)
+            with self._lock:
+                self._downloads[wanted.font] = found
+        return found
+
+    def _pages(
+        self, document: Document, printer: Printer, profile: Profile, image: Callable[[str], bytes]
+    ) -> tuple[Page, ...]:
+        if document.picture is not None:
+            wanted = document.picture
+            media = Media(wanted.width_mm, wanted.height_mm, printer.dpi)
+            pages = pictures.pages(
+                wanted.content, media, fit=wanted.fit, rotate=_TURNS[wanted.rotate], dither=wanted.dither
+            )
+        else:
+            area = document.area_text
+            pages = compose_all(
+                self.template(document.template, document.template_text),
+                document.data,
+                printer.dpi,
+                context=Context(document.no, document.count, document.started_at),
+                area=None if area is None else self.template("custom area", area),
+                pictures=image,
+            )
+        for page in pages:
+            _fits("wide", page.width_mm, profile.head_width_mm)
+            _fits("long", page.height_mm, profile.max_length_mm)
+        return pages
 
 
 def require_whole(document: Document) -> None:
@@ -95,6 +168,7 @@ def require_whole(document: Document) -> None:
 
 def target(printer: Printer, profile: Profile) -> Target:
     """What a printer wants its bytes to be; its own choices over its profile's."""
+    font = profile.font if printer.font is None else printer.font
     return Target(
         language=profile.language,
         dpi=printer.dpi,
@@ -102,7 +176,18 @@ def target(printer: Printer, profile: Profile) -> Target:
         speed=profile.speed if printer.speed is None else printer.speed,
         offset_x=printer.offset_x,
         offset_y=printer.offset_y,
+        letters=printer.letters or profile.letters,
+        font=font,
+        coverage="gb2312" if font == DOWNLOADED else profile.coverage,
+        graphics=profile.graphics,
+        cut=profile.cutter,
     )
+
+
+def _encoded(pages: tuple[Page, ...], document: Document, printer: Printer, profile: Profile) -> Rendered:
+    out = io.BytesIO()
+    write(pages, target(printer, profile), out, document.title)
+    return Rendered(out.getvalue(), len(pages))
 
 
 def _fits(how: str, length_mm: float, limit_mm: float | None) -> None:

@@ -26,12 +26,13 @@ from labelsvc.db import Database
 from labelsvc.errors import Conflict, LabelsvcError, NotFound
 from labelsvc.languages import zpl
 from labelsvc.log import get_logger
-from labelsvc.printing import journal
+from labelsvc.printing import journal, store
 from labelsvc.printing.conversation import ZplConversation
 from labelsvc.printing.driverlock import DriverLock, SessionDriverLock
 from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
 from labelsvc.printing.printers import Printers
+from labelsvc.printing.rendering import Rendered
 from labelsvc.printing.transports import Link, TransportBroken, parse_uri
 from labelsvc.printing.wakeups import Wakeups
 
@@ -243,8 +244,8 @@ class _OnePrinter(threading.Thread):
             return False
         if not self._take(printer):
             return True
-        data = self._render(turn) if turn else b""
-        if data is None:
+        rendered = self._render(turn) if turn else None
+        if turn is not None and rendered is None:
             return True
         pressing = turn is not None or self._worth_settling(unproven)
         if not pressing and time.monotonic() < self._look_at:
@@ -256,15 +257,16 @@ class _OnePrinter(threading.Thread):
         self._look_at = time.monotonic() + _LOOK_WELL_S
         if unproven is not None and self._settle(unproven):
             return True
-        if turn is None:
+        if turn is None or rendered is None:
             if pressing:
                 self._woken.wait(1.0)
             return True
-        self._print(turn, data)
+        self._print(turn, rendered)
         return True
 
-    def _print(self, turn: Turn, data: bytes) -> None:
+    def _print(self, turn: Turn, rendered: Rendered) -> None:
         """Claim, send, prove, commit."""
+        self._outfit()
         counter: int | None = None
         if self._proves:
             counter = self._talk().counter()
@@ -275,7 +277,9 @@ class _OnePrinter(threading.Thread):
         now = self._database.now()
         self._unsent = turn.label
         with self._database.transaction(journal.TURN) as connection:
-            label = journal.claim(connection, turn.label.id, data, counter, now, "spooler")
+            label = journal.claim(
+                connection, turn.label.id, rendered.data, counter, now, "spooler", rendered.pages
+            )
         self._unsent = None
         self._spooler.wakeups.tell_change()
         if label is None:
@@ -283,7 +287,7 @@ class _OnePrinter(threading.Thread):
             return
         try:
             if self._spooler.still_driving():
-                state, reason = self._send(label, data, counter)
+                state, reason = self._send(label, rendered.data, counter)
             else:
                 state, reason = LabelState.QUEUED, "the right to drive was lost before the first byte"
         except Exception as fault:  # whatever it was, bytes may have left
@@ -293,6 +297,24 @@ class _OnePrinter(threading.Thread):
         self._commit(label, state, reason)
         if state is LabelState.QUEUED:
             self._stopping.wait(self._spooler.printer_retry_s)
+
+    def _outfit(self) -> None:
+        """Send the font that this printer's letters are set in, once: it prints nothing, so a repetition does no harm.
+
+        Remembered until another device stands in the printer's place (``Printers.edit``) or a person says that it is gone.
+        """
+        assert self._printer is not None and self._profile is not None and self._link is not None
+        font = self._spooler.jobs.rendering.download(self._printer, self._profile)
+        if font is None:
+            return
+        with self._database.reading() as connection:
+            if store.font_sent(connection, self._printer_id, font.name) == font.digest:
+                return
+        self._link.write(font.data, f"font-{font.digest[:12]}.{self._profile.language}")
+        self._link.flush()
+        with self._database.transaction() as connection:
+            store.note_font(connection, self._printer_id, font.name, font.digest, self._database.now())
+        log.info("printer.font_sent", printer=self._printer_id, font=font.name, bytes=len(font.data))
 
     def _take_back(self) -> None:
         """Where the database broke off during a claim it may have been committed; this thread knows that no byte left."""
@@ -326,14 +348,14 @@ class _OnePrinter(threading.Thread):
             if counter is None:
                 self._link.flush()
                 return LabelState.SENT, ""
-            return self._prove(counter)
+            return self._prove(counter, label.pages)
         except TransportBroken as broken:
             self._lost(broken)
             return LabelState.UNCERTAIN, "the connection broke before the printer proved the label"
         finally:
             self._used_at = time.monotonic()
 
-    def _prove(self, before: int) -> tuple[LabelState, str]:
+    def _prove(self, before: int, pages: int) -> tuple[LabelState, str]:
         """Ask until the counter and the buffer tell; blocked by paper or head, the printer goes on by itself."""
         pause = _BUSY_S[0]
         resting_since = silent_since = 0.0
@@ -348,10 +370,10 @@ class _OnePrinter(threading.Thread):
                     return LabelState.UNCERTAIN, "the printer fell silent before it proved the label"
             else:
                 silent_since = 0.0
-                if counter == before + 1 and status.idle:
+                if counter == before + pages and status.idle:
                     self._note("ready", "")
                     return LabelState.PRINTED, ""
-                if not before <= counter <= before + 1:
+                if not before <= counter <= before + pages:
                     return LabelState.UNCERTAIN, f"the printer's counter moved by {counter - before}"
                 if status.blocked:
                     resting_since = 0.0
@@ -360,7 +382,10 @@ class _OnePrinter(threading.Thread):
                     self._note("ready", "")
                     resting_since = (resting_since or now) if _quiet(status) else 0.0
                     if resting_since and now - resting_since > self._spooler.proof_timeout_s:
-                        return LabelState.UNCERTAIN, "the printer is idle and its counter did not move by one"
+                        return (
+                            LabelState.UNCERTAIN,
+                            f"the printer is idle and its counter moved by {counter - before}, not by {pages}",
+                        )
             if self._stopping.is_set() and now > self._spooler.stop_by - 1.0:
                 return LabelState.UNCERTAIN, "the service stopped before the printer proved the label"
             if not self._spooler.driving:
@@ -369,13 +394,13 @@ class _OnePrinter(threading.Thread):
             pause = min(pause * 1.3, _BUSY_S[1])
 
     def _settle(self, unproven: Unproven) -> bool:
-        """Whether the counter proves the last, uncertain label: one label came out since, and nothing is left to come.
+        """Whether the counter proves the last, uncertain label: its pages came out since, and nothing is left to come.
 
         Anything else settles nothing. In particular an unmoved counter is no reason to send again, see ``_sweep``.
         """
         if not self._proves or self._status is None or not self._status.idle:
             return False
-        if self._talk().counter() != unproven.counter_before + 1:
+        if self._talk().counter() != unproven.counter_after:
             return False
         with self._database.transaction(journal.TURN) as connection:
             if journal.unproven(connection, self._printer_id) != unproven:
@@ -386,7 +411,7 @@ class _OnePrinter(threading.Thread):
                 LabelState.PRINTED,
                 self._database.now(),
                 actor="counter",
-                reason="the printer's counter moved by one",
+                reason=f"the printer's counter moved by {unproven.label.pages}",
             )
         log.info("print.printed", label=unproven.label.id, job=unproven.label.job_id, by="counter")
         self._spooler.wakeups.tell_change()
@@ -443,7 +468,7 @@ class _OnePrinter(threading.Thread):
     def _proves(self) -> bool:
         return self._profile is not None and self._profile.proof == "odometer"
 
-    def _render(self, turn: Turn) -> bytes | None:
+    def _render(self, turn: Turn) -> Rendered | None:
         """The bytes, or None after committing that this label can't be made any more."""
         assert self._printer is not None and self._profile is not None
         try:

@@ -529,11 +529,16 @@ class WaybillEvent:
 
 @dataclass(frozen=True)
 class PrintWish:
-    """How a waybill's label was asked for: kept, so that an interrupted print can be finished word for word."""
+    """How a waybill's label was asked for: kept, so that an interrupted print can be finished word for word.
+
+    ``batch`` and ``sequence`` ("12/80") stand on labels that are printed in a batch (T1).
+    """
 
     printer: str
     template: str
     lane: str
+    batch: str = ""
+    sequence: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,15 +61,19 @@ class Printouts:
         key: str,
         template: str | None = None,
         lane: Lane = "bench",
+        batch: str = "",
+        sequence: str = "",
     ) -> PrintJob:
         """Print a waybill's label, once: the same key again answers the same job.
+
+        ``batch`` (at most 40 characters) and ``sequence`` ("12/80") stand on the label of a batch (T1).
 
         Raises Conflict ``waybill.already_printed`` with ``job_id`` and ``label_state`` if a label of it waits or may be on
         paper (reprint it with a reason), ``waybill.not_issued``; Refused ``waybill.held``; and what printing raises.
         """
         actor.require(Right.PRINT)
         check_key(key)
-        wish = PrintWish(printer, template or self._template, lane)
+        wish = PrintWish(printer, template or self._template, lane, batch, sequence)
         while True:
             found = self._register.own(actor, waybill_id)
             waybill = found.waybill
@@ -137,7 +141,8 @@ class Printouts:
                 **(found.print_data if found.print_clear else with_masked_recipient(found.print_data)),
                 "print": {
                     "time": at.astimezone(_CHINA).strftime("%Y-%m-%d %H:%M"),
-                    "sequence": f"{waybill.piece}/{waybill.pieces}",
+                    "batch": wish.batch,
+                    "sequence": wish.sequence or f"{waybill.piece}/{waybill.pieces}",
                 },
             },
             subject=waybill.subject,

@@ -102,6 +102,8 @@ waybills = Table(
     Column("print_printer", String(80), nullable=False, server_default=""),
     Column("print_template", String(80), nullable=False, server_default=""),
     Column("print_lane", String(10), nullable=False, server_default=""),
+    Column("print_batch", String(40), nullable=False, server_default=""),
+    Column("print_sequence", String(15), nullable=False, server_default=""),
     Column("print_at", UtcDateTime()),
     Column("print_clear", Boolean, nullable=False, server_default="0"),
     Column("parent_number", String(40), nullable=False, server_default=""),
@@ -224,7 +226,11 @@ def filed_from(row: Any) -> Filed:
         erased_at=row.erased_at,
         next_try_at=row.next_try_at if row.state == WaybillState.VOID_PENDING.value else None,
     )
-    wish = PrintWish(row.print_printer, row.print_template, row.print_lane) if row.print_no else None
+    wish = None
+    if row.print_no:
+        wish = PrintWish(
+            row.print_printer, row.print_template, row.print_lane, row.print_batch, row.print_sequence
+        )
     return Filed(
         waybill=waybill,
         request=request,
@@ -495,6 +501,8 @@ def claim_print(
             print_printer=wish.printer,
             print_template=wish.template,
             print_lane=wish.lane,
+            print_batch=wish.batch,
+            print_sequence=wish.sequence,
             print_at=now,
             print_clear=clear,
         )

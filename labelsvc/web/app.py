@@ -33,6 +33,12 @@ class _WaybillReference(BaseConverter):
     regex = "[0-9A-Za-z]{6,40}"
 
 
+class _TemplateName(BaseConverter):
+    """A standard template's name."""
+
+    regex = "[a-z0-9][a-z0-9-]{0,79}"
+
+
 class _Json(DefaultJSONProvider):
     """JSON as RFC 8259 has it: no NaN, no half surrogates, which no database or printer could take; and no bombs."""
 
@@ -88,6 +94,7 @@ def create_app(rooms: Rooms, settings: Settings) -> APIFlask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # keys stand in the order of the model
     app.url_map.converters["ident"] = _Ident
     app.url_map.converters["waybill"] = _WaybillReference
+    app.url_map.converters["template"] = _TemplateName
     app.url_map.strict_slashes = True
     app.extensions["labelsvc.patience"] = Patience(max(1, settings.threads // 2))
     install(app, rooms)

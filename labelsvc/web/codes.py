@@ -348,6 +348,12 @@ CODES: dict[str, tuple[str, str]] = {
         "The barcode's check digit is wrong; `expected` is the right one.",
         "Correct the number.",
     ),
+    "area.invalid": ("The rows of a custom area are wrong; `errors` names each.", "Correct them."),
+    "area.too_large": (
+        "A custom area is larger than the place that the template leaves it, `width_mm` × `height_mm`.",
+        "Make it smaller.",
+    ),
+    "area.no_place": ("The template leaves no place for a custom area.", "Choose another template."),
     "barcode.data": ("The barcode's symbology can't hold these data.", "Correct the data."),
     "barcode.does_not_fit": (
         "The barcode has too little room; `missing_mm` says by how much.",
@@ -381,6 +387,13 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "page.none": ("There is no page to write.", "Send a document that has one."),
     "page.several": ("The language holds one page only.", "Take one page, or PDF."),
+    "image.not_allowed": (
+        "The template names a picture on a host, or in a folder, that the operator didn't allow.",
+        "Embed the picture, or add the place to `image_hosts` or `image_folder`.",
+    ),
+    "image.too_large": ("The pictures that the template names weigh too much.", "Make them smaller."),
+    "image.unavailable": ("A picture that the template names can't be had.", "See that its host serves it."),
+    "page.not_found": ("The label has no page of this number.", "Ask for an earlier one."),
     "page.dpi": ("A page was composed for another resolution.", "Compose it for this printer."),
 }
 

@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
 from labelsvc.labels import StandardTemplates
-from labelsvc.printing import Printers, PrintJobs, Profiles
+from labelsvc.printing import CustomAreas, Printers, PrintJobs, Profiles
 from labelsvc.security import Accounts, Audit
 from labelsvc.settings import Settings
 from labelsvc.waybills import Batches, Divisions, Preferences, SenderAddresses, Subscriptions, Waybills
@@ -32,6 +32,8 @@ class Rooms(Protocol):
     def printers(self) -> Printers: ...
     @property
     def jobs(self) -> PrintJobs: ...
+    @property
+    def areas(self) -> CustomAreas: ...
     @property
     def addresses(self) -> SenderAddresses: ...
     @property

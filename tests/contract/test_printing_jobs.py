@@ -199,7 +199,7 @@ for _ in range(20):
         (request("k", hold="yes"), "hold"),
         (request("k", origin="\x00"), "origin"),
         (PrintRequest("bench 7", (), "k"), "documents"),
-        (PrintRequest("bench 7", (document(),) * 101, "k"), "documents"),
+        (PrintRequest("bench 7", (document(),) * 10_001, "k"), "documents"),
         (request("k", document(copies=0)), "documents[0].copies"),
         (request("k", document(copies=51)), "documents[0].copies"),
         (request("k", document(copies=True)), "documents[0].copies"),
@@ -490,10 +490,10 @@ def test_a_preview_is_no_print_and_needs_the_right(jobs, factory):
     packer = Actor("u", factory.store_id, "p", frozenset({Right.PRINT, Right.READ_JOBS}), "test")
     with pytest.raises(Forbidden):
         jobs.preview(packer, job.labels[0].id)
-    page = jobs.page(factory, job.labels[0].id)
+    page = jobs.pages(factory, job.labels[0].id)[0]
     assert (page.width_mm, page.height_mm) == (76, 30)
     with pytest.raises(Forbidden):
-        jobs.page(packer, job.labels[0].id)
+        jobs.pages(packer, job.labels[0].id)
 
 
 def test_another_stores_data_are_seen_only_with_the_right_to(jobs, factory):

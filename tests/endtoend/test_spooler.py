@@ -24,6 +24,7 @@ from labelsvc.db import Database
 from labelsvc.labels import StandardTemplates
 from labelsvc.languages import zpl
 from labelsvc.printing import (
+    DOWNLOADED,
     DocumentRequest,
     DriverLock,
     JobState,
@@ -35,6 +36,7 @@ from labelsvc.printing import (
     Spooler,
     journal,
 )
+from labelsvc.printing.rendering import Download, Rendered
 from labelsvc.security import Actor
 
 TEMPLATE = """<?xml version="1.0" encoding="UTF-8"?>
@@ -132,6 +134,50 @@ def test_labels_are_proved_in_the_order_of_acceptance(room, tmp_path):
         assert room.printer_state() == ("ready", "")
     steps = [change.after for change in room.jobs.history(room.actor, made[0].id)]
     assert steps == [LabelState.QUEUED, LabelState.SENDING, LabelState.PRINTED]
+
+
+def test_a_list_is_proved_by_all_its_pages(room, tmp_path):
+    """P7: a label of three pages is printed once the counter moved by three; the next one comes after it."""
+    rows = "".join(f'<tr><td height="10"><text value="LABEL{n}"/></td></tr>' for n in range(6))
+    text = f"""<page width="76" height="30" splitable="true"><layout left="0" top="0" width="76">
+      <table left="2" top="2" width="70">{rows}</table></layout></page>"""
+    with virtual_printer(tmp_path) as printer, spooling(room):
+        room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
+        request = PrintRequest("p", (DocumentRequest("list", {}, template_text=text),), "list")
+        job = room.jobs.submit(room.actor, request)
+        after = room.print("LABEL9")
+        assert room.wait(job).labels[0].pages == 3
+        assert room.state_of(job) is LabelState.PRINTED
+        assert room.wait(after).state is JobState.DONE
+        assert len(printer.labels()) == 4
+
+
+def test_a_font_is_sent_once_and_remembered(room, tmp_path):
+    """The font that labels are set in goes to the printer before the first of them, to another device anew, and never else."""
+    with (
+        virtual_printer(tmp_path / "one") as printer,
+        virtual_printer(tmp_path / "two") as other,
+        spooling(room),
+    ):
+        room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203", letters="font", font=DOWNLOADED)
+        # As large as a real one, which takes seconds to cut; its content is no matter to the wire.
+        size = 500_000
+        data = zpl.font_download(b"\0\1\0\0" + bytes(size), DOWNLOADED)
+        room.jobs.rendering._downloads[DOWNLOADED] = Download(DOWNLOADED, "d" * 64, data)
+
+        def fonts_received(of: VirtualPrinter) -> int:
+            return of.state()["bytes_received"] // size
+
+        for number in (1, 2):
+            assert room.wait(room.print(f"LABEL{number}")).state is JobState.DONE
+            assert fonts_received(printer) == 1
+        room.printers.edit(room.actor, "p", uri=other.uri)
+        assert room.wait(room.print("LABEL3")).state is JobState.DONE
+        assert fonts_received(other) == 1
+        room.printers.send_fonts_again(room.actor, "p")
+        for number in (4, 5):
+            assert room.wait(room.print(f"LABEL{number}")).state is JobState.DONE
+            assert fonts_received(other) == 2
 
 
 def test_what_is_stored_is_what_the_printer_received(room, tmp_path):
@@ -314,7 +360,7 @@ def test_a_write_that_breaks_in_the_middle_is_uncertain_with_the_bytes_that_left
             document = journal.document_of(connection, job.labels[0].id)
         # more than the buffers of both machines hold, so that the write itself is still going on
         big = b"^XA^FX" + b"x" * (12 << 20) + b"^FS^XZ"
-        room.jobs.rendering.remember(document.id, place, room.printers.profile(place), big)
+        room.jobs.rendering.remember(document.id, place, room.printers.profile(place), Rendered(big, 1))
         printer.faults(die_after_bytes=100_000)
         room.jobs.release(room.actor, job.id)
         (label,) = room.wait(job).labels

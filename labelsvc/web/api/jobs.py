@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
 from pydantic import Field
 
-from labelsvc.printing import Change, DocumentRequest, Label, PrintJob, PrintRequest
+from labelsvc.errors import Invalid
+from labelsvc.printing import MAX_PAPER_MM, Change, DocumentRequest, Label, Picture, PrintJob, PrintRequest
 from labelsvc.printing import JobState as State
 from labelsvc.web.api.shape import (
     Answer,
@@ -30,22 +32,55 @@ from labelsvc.web.session import actor
 api = APIBlueprint("jobs", __name__, url_prefix="/api/v1/jobs", tag="jobs")
 
 LABEL_STATES = Literal["queued", "held", "sending", "printed", "sent", "failed", "uncertain", "cancelled"]
+Fit = Literal["shrink", "actual", "fill"]
+Turning = Literal["auto", "0", "90", "180", "270"]
+Dither = Literal["auto", "threshold", "diffusion"]
+Grade = Literal["A", "B", "C", "D", "F"]
 JOB_STATES = Literal["queued", "held", "printing", "done", "attention", "failed", "cancelled"]
 
 
+class PictureIn(Body):
+    content_base64: Annotated[str, Field(min_length=4, max_length=12_000_000)] = Field(
+        description="A PDF, PNG, JPEG, GIF, BMP, WebP or TIFF."
+    )
+    width_mm: float = Field(ge=5, le=MAX_PAPER_MM, allow_inf_nan=False, description="Of the paper.")
+    height_mm: float = Field(ge=5, le=MAX_PAPER_MM, allow_inf_nan=False)
+    fit: Fit = Field(
+        "shrink", description="shrink: never larger than it is; fill: as large as the paper allows."
+    )
+    rotate: Turning = Field("auto", description="Degrees clockwise; auto: as it fits better.")
+    dither: Dither = Field(
+        "auto", description="auto: bars and letters by threshold, photographs by diffusion."
+    )
+
+    def picture(self) -> Picture:
+        """The room's noun. Raises Invalid."""
+        return Picture(_decoded(self.content_base64), **self.model_dump(exclude={"content_base64"}))
+
+
 class DocumentIn(Body):
-    template: Name = Field(description="A standard template's name; with template_text that text's name.")
+    template: Name = Field(
+        description="A standard template's name; with template_text that text's name, with picture the picture's."
+    )
     template_text: Annotated[
         Lines | None, Field(max_length=65536, description="A template of one's own, CNPL.")
     ] = None
-    data: Free = Field(description="What the template's data paths name.")
+    data: Free = Field(default_factory=dict, description="What the template's data paths name.")
+    picture: PictureIn | None = Field(
+        None, description="A finished PDF or picture instead of template and data."
+    )
     copies: int = Field(1, ge=1, le=50)
     title: Annotated[Line, Field(max_length=80, description="Shown in lists; no personal data.")] = ""
+
+    def request(self) -> DocumentRequest:
+        """The room's noun. Raises Invalid."""
+        given = self.model_dump(exclude={"picture"})
+        return DocumentRequest(**given, picture=self.picture.picture() if self.picture else None)
 
 
 class JobIn(Body):
     printer: Reference = Field(description="A printer's id or name.")
-    documents: list[DocumentIn] = Field(min_length=1, max_length=100)
+    documents: list[DocumentIn] = Field(min_length=1, max_length=1000)
     lane: Literal["bench", "batch"] = "bench"
     hold: bool = False
 
@@ -65,6 +100,45 @@ class LabelOut(Answer):
     bytes_count: int | None
     reprint_of: str | None
     reprint_count: int
+    pages: int = Field(description="Pieces of paper that it comes out on.")
+
+
+class SidesOut(Answer):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class FindingOut(Answer):
+    code: str
+    detail: str
+
+
+class SymbolOut(Answer):
+    """How well a barcode can be scanned, as far as its geometry says."""
+
+    document_no: int
+    kind: str
+    title: str
+    standard: str
+    source: str = Field(description="The template's element.")
+    length: int = Field(description="Characters that it holds.")
+    x_mm: float
+    y_mm: float
+    width_mm: float
+    height_mm: float
+    rotation: int
+    module_mm: float = Field(description="Width of its narrowest bar or module.")
+    module_dots: int
+    quiet: SidesOut = Field(description="What is free around it on the page, in modules.")
+    quiet_needed: SidesOut = Field(description="What its standard asks, in modules.")
+    height_share: float = Field(description="Height of the bars over their length; 0 for cells.")
+    module_grade: Grade
+    quiet_grade: Grade
+    height_grade: Grade
+    grade: Grade = Field(description="The lowest of the three: print quality can only lower it further.")
+    findings: list[FindingOut]
 
 
 class WarningOut(Answer):
@@ -84,6 +158,7 @@ class JobOut(Answer):
     created_at: str
     labels: list[LabelOut]
     warnings: list[WarningOut]
+    symbols: list[SymbolOut] = Field(description="How well each document's barcodes can be scanned.")
 
 
 class JobsOut(Answer):
@@ -115,6 +190,13 @@ class Wait(Query):
     )
 
 
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Invalid("must be base64", field="documents.picture.content_base64") from None
+
+
 def label_out(label: Label) -> dict[str, Any]:
     """A label as the API shows it."""
     return {
@@ -132,6 +214,7 @@ def label_out(label: Label) -> dict[str, Any]:
         "bytes_count": label.bytes_count,
         "reprint_of": label.reprint_of,
         "reprint_count": label.reprint_count,
+        "pages": label.pages,
     }
 
 
@@ -155,6 +238,7 @@ def job_out(job: PrintJob) -> dict[str, Any]:
             }
             for found in job.warnings
         ],
+        "symbols": [{"document_no": found.document_no, **found.facts} for found in job.symbols],
     }
 
 
@@ -179,7 +263,7 @@ def submit(headers_data: Key, json_data: JobIn) -> dict[str, Any]:
     """Print documents; the answer comes once they are durably stored. The same key again gives the same job."""
     request = PrintRequest(
         printer=json_data.printer,
-        documents=tuple(DocumentRequest(**document.model_dump()) for document in json_data.documents),
+        documents=tuple(document.request() for document in json_data.documents),
         key=headers_data.idempotency_key,
         lane=json_data.lane,
         hold=json_data.hold,

@@ -6,9 +6,10 @@ from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
+from pydantic import Field
 
 from labelsvc.web.api.jobs import JobOut, LabelOut, job_out, label_out
-from labelsvc.web.api.shape import Body, Key, Reason, Reference
+from labelsvc.web.api.shape import Body, Key, Query, Reason, Reference
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
 
@@ -17,6 +18,10 @@ api = APIBlueprint("labels", __name__, url_prefix="/api/v1/labels", tag="labels"
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 _PICTURE: _Responses = {200: {"description": "A picture", "content": {"image/png": {}}}}
 _PDF: _Responses = {200: {"description": "The label, once", "content": {"application/pdf": {}}}}
+
+
+class Which(Query):
+    page: int = Field(1, ge=1, le=1000, description="Of a label that takes several.")
 
 
 class Resolve(Body):
@@ -56,10 +61,11 @@ def reprint(label_id: str, headers_data: Key, json_data: Reprint) -> dict[str, A
 
 
 @api.get("/<ident:label_id>/preview.png")
+@api.input(Which, location="query")
 @api.doc(responses=_PICTURE)
-def preview(label_id: str) -> Response:
+def preview(label_id: str, query_data: Which) -> Response:
     """How the label looks; no print, and only with the right to see clear data."""
-    return Response(rooms().jobs.preview(actor(), label_id), mimetype="image/png")
+    return Response(rooms().jobs.preview(actor(), label_id, query_data.page), mimetype="image/png")
 
 
 @api.post("/<ident:label_id>/pdf")

@@ -19,6 +19,12 @@ Uri = Annotated[
 ]
 
 
+Letters = Literal["dots", "font"]
+Font = Annotated[Line, Field(max_length=40)]
+_LETTERS = "How characters beyond ASCII come on paper: as dots, or by a font in the printer."
+_FONT = "That font's name in the printer; E:LABELSVC.TTF is one that is sent there first."
+
+
 class PrinterIn(Body):
     name: Name
     uri: Uri
@@ -27,6 +33,8 @@ class PrinterIn(Body):
     speed: int | None = Field(None, ge=1, le=14)
     offset_x: int = Field(0, ge=-400, le=400, description="Dots.")
     offset_y: int = Field(0, ge=-400, le=400, description="Dots.")
+    letters: Letters | None = Field(None, description=_LETTERS)
+    font: Font | None = Field(None, description=_FONT)
 
 
 class PrinterEdit(Body):
@@ -39,6 +47,8 @@ class PrinterEdit(Body):
     speed: int | None = Field(None, ge=1, le=14)
     offset_x: int | None = Field(None, ge=-400, le=400)
     offset_y: int | None = Field(None, ge=-400, le=400)
+    letters: Letters | Literal[""] | None = Field(None, description=f"{_LETTERS} Empty: as its model.")
+    font: Font | Literal[""] | None = Field(None, description=f"{_FONT} Empty: as its model.")
 
 
 class StateOut(Answer):
@@ -58,6 +68,8 @@ class PrinterOut(Answer):
     speed: int | None
     offset_x: int
     offset_y: int
+    letters: Letters | None
+    font: str | None
     paused_at: str | None
     created_at: str
     state: StateOut
@@ -78,6 +90,13 @@ class ProfileOut(Answer):
     proof: Literal["odometer", "none"] = Field(description="What proves that a label came out.")
     status: Literal["zpl-hs", "none"]
     verified: Literal["emulator", "manual"]
+    graphics: Literal["raw", "runs", "zip"] = Field(description="How dots are packed for its wire.")
+    letters: Letters
+    font: str
+    coverage: Literal["gb2312", "gbk", "gb18030", "unicode"] = Field(
+        description="Which characters its font has."
+    )
+    cutter: bool
 
 
 class ProfilesOut(Answer):
@@ -151,6 +170,13 @@ def remove(printer_id: str) -> str:
 def pause(printer_id: str) -> dict[str, Any]:
     """Send nothing more after the label in hand."""
     return printer_out(rooms().printers.pause(actor(), printer_id))
+
+
+@api.post("/<ident:printer_id>/send-fonts-again")
+@api.output(PrinterOut)
+def send_fonts_again(printer_id: str) -> dict[str, Any]:
+    """The printer lost its downloaded font (a reset, a repair): send it before the next label."""
+    return printer_out(rooms().printers.send_fonts_again(actor(), printer_id))
 
 
 @api.post("/<ident:printer_id>/resume")

@@ -10,6 +10,7 @@ from labelsvc.printing import JobState
 from labelsvc.security import Right
 from labelsvc.web.pages import (
     addresses,
+    areas,
     batches,
     catalogue,
     home,
@@ -39,6 +40,7 @@ _GROUPS = (
     addresses,
     subscriptions,
     store,
+    areas,
     manual,
 )
 

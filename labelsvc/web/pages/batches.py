@@ -129,6 +129,7 @@ def print_(batch_id: str) -> BaseResponse | str:
     who.require(Right.PRINT)
     printer = rooms().printers.get(who, request.form.get("printer", ""))
     template = request.form.get("template") or None
+    total = rooms().batches.get(who, batch_id).total
     faults: list[tuple[BatchItem, str]] = []
     next_ = None
     for item in rooms().batches.results(
@@ -138,7 +139,14 @@ def print_(batch_id: str) -> BaseResponse | str:
             continue
         try:
             rooms().waybills.print(
-                who, item.waybill_id, printer.id, f"{key}:{item.waybill_id}", template=template, lane="batch"
+                who,
+                item.waybill_id,
+                printer.id,
+                f"{key}:{item.waybill_id}",
+                template=template,
+                lane="batch",
+                batch=batch_id[-6:].upper(),
+                sequence=f"{item.place}/{total}",
             )
         except Invalid:
             raise  # printer or template can't be used, whatever the parcel

@@ -18,6 +18,7 @@ from labelsvc.web.session import actor
 pages = Blueprint("printers_pages", __name__, url_prefix="/printers")
 
 _TEST_LABEL = Path(__file__).parent.parent / "ui" / "test-label.xml"
+_WORDS = ("name", "uri", "profile", "letters", "font")
 _NUMBERS = ("darkness", "speed", "offset_x", "offset_y")
 
 
@@ -50,6 +51,8 @@ def add() -> Response | tuple[str, int]:
             given["name"],
             given["uri"],
             given["profile"],
+            letters="font" if given["letters"] == "font" else "dots" if given["letters"] == "dots" else None,
+            font=given["font"] or None,
             **{name: value for name, value in changes.items() if value is not None},
         )
     except LabelsvcError as error:
@@ -61,7 +64,7 @@ def add() -> Response | tuple[str, int]:
 def one(printer_id: str) -> str:
     """The form of a printer."""
     printer = rooms().printers.get(actor(), printer_id)
-    given = {name: getattr(printer, name) for name in ("name", "uri", "profile", *_NUMBERS)}
+    given = {name: getattr(printer, name) for name in (*_WORDS, *_NUMBERS)}
     return _form({name: "" if value is None else str(value) for name, value in given.items()}, printer)
 
 
@@ -76,6 +79,8 @@ def edit(printer_id: str) -> Response | tuple[str, int]:
             name=given["name"],
             uri=given["uri"],
             profile=given["profile"],
+            letters="font" if given["letters"] == "font" else "dots" if given["letters"] == "dots" else "",
+            font=given["font"],
             **_numbers(given),
         )
     except LabelsvcError as error:
@@ -95,6 +100,13 @@ def resume(printer_id: str) -> Response:
     """Resume."""
     rooms().printers.resume(actor(), printer_id)
     return redirect(url_for(".listed", done="printer_resumed"), 303)
+
+
+@pages.post("/<ident:printer_id>/fonts")
+def send_fonts_again(printer_id: str) -> Response:
+    """The printer lost its downloaded font: it gets it before its next label."""
+    rooms().printers.send_fonts_again(actor(), printer_id)
+    return redirect(url_for(".listed", done="fonts_again"), 303)
 
 
 @pages.post("/<ident:printer_id>/remove")
@@ -126,7 +138,7 @@ def _real() -> list[Printer]:
 
 
 def _given() -> dict[str, str]:
-    return {name: request.form.get(name, "").strip() for name in ("name", "uri", "profile", *_NUMBERS)}
+    return {name: request.form.get(name, "").strip() for name in (*_WORDS, *_NUMBERS)}
 
 
 def _numbers(given: dict[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from flask_babel import gettext, lazy_gettext
 
 from labelsvc.errors import FieldError, LabelsvcError
+from labelsvc.labels import PageWarning
 from labelsvc.waybills import BatchItem, ItemState, VoidWait, Waybill, WaybillState
 
 _ = lazy_gettext
@@ -242,6 +243,9 @@ DONE = {
     "printer_removed": _("打印机已删除。"),
     "printer_paused": _("打印机已暂停，排队的标签不会丢失。"),
     "printer_resumed": _("打印机已恢复。"),
+    "area_saved": _("自定义区已保存，从下一张标签起有效。"),
+    "area_dropped": _("已恢复模板自带的内容。"),
+    "fonts_again": _("下一张标签之前会重新下载字库。"),
     "test_sent": _("测试页已加入队列。"),
     "held": _("任务已暂停。"),
     "released": _("任务已继续。"),
@@ -350,6 +354,9 @@ _PROBLEMS = {
     "label.does_not_fit": _("内容太长，标签上排不下。"),
     "label.off_page": _("模板有内容超出标签边缘。"),
     "template.unknown": _("没有这个模板。"),
+    "area.invalid": _("自定义区的内容有误。"),
+    "area.too_large": _("自定义区比模板留的地方大。"),
+    "area.no_place": _("这个模板没有给店铺留自定义区。"),
     "barcode.data": _("条码的内容有误，这种条码印不出来。"),
     "font.missing": _("标签上有印不出来的字。"),
     "image.failed": _("标签上的图片有误。"),
@@ -408,6 +415,42 @@ _PROBLEMS = {
     "template.invalid": _("模板有错误。"),
     "database.busy": _("系统繁忙，请稍后再试。"),
 }
+#: What a row of a custom area may show.
+AREA_SHOWS = {
+    "short_goods": _("商品简称（放不下时写 +3）"),
+    "goods": _("商品明细"),
+    "count": _("件数"),
+    "orders": _("订单号"),
+    "note": _("备注"),
+    "store": _("店铺名"),
+    "time": _("打印时间"),
+    "batch": _("批次和序号"),
+    "words": _("固定文字"),
+}
+#: How a printer's Chinese comes on paper.
+LETTERS = {"": _("按机型"), "dots": _("按点阵发送（都能用）"), "font": _("用打印机里的字库（更快）")}
+ALIGNS = {"left": _("左"), "center": _("中"), "right": _("右")}
+#: What a page's warning says; the element that it is about stands before it.
+_WARNINGS = {
+    "glyph.missing": _("有字体里没有的字，印成方框"),
+    "text.overflow": _("内容太长，放不下"),
+    "text.overlap": _("与别的文字重叠"),
+    "mark.off_page": _("超出标签边缘"),
+    "barcode.crowded": _("条码的空白区里有别的内容"),
+    "barcode.low": _("条码太矮，不好扫"),
+    "barcode.narrow": _("条码太细，不好扫"),
+    "barcode.empty": _("条码没有内容"),
+    "image.failed": _("图片读不出来"),
+}
+#: Parts of a template's name, in the order in which they stand in it.
+_TEMPLATE_PARTS = {
+    "waybill": _("电子面单"),
+    "franchise": _("加盟"),
+    "direct": _("直营"),
+    "slip": _("小票"),
+    "pick": _("拣货单"),
+    "delivery": _("发货单"),
+}
 FIELDS = {
     "name": _("名称"),
     "uri": _("连接地址"),
@@ -416,6 +459,8 @@ FIELDS = {
     "speed": _("速度"),
     "offset_x": _("左右偏移"),
     "offset_y": _("上下偏移"),
+    "letters": _("汉字"),
+    "font": _("打印机里的字库"),
     "printer": _("打印机"),
     "template": _("模板"),
     "reason": _("原因"),
@@ -568,3 +613,20 @@ def age(at: datetime | None) -> str:
     if seconds < 3600:
         return str(gettext("%(n)s 分钟前", n=int(seconds // 60)))
     return clock(at)
+
+
+def warning(found: PageWarning) -> str:
+    """A page's warning in the language of the page, with the element that it is about."""
+    said = _WARNINGS.get(found.code)
+    words = str(said) if said is not None else found.detail
+    return gettext("%(source)s：%(words)s", source=found.source, words=words) if found.source else words
+
+
+def template(name: str) -> str:
+    """A standard template's name for people: ``waybill-100x180-direct`` is 电子面单 直营 100 × 180 mm."""
+    said = [str(_TEMPLATE_PARTS[part]) for part in name.split("-") if part in _TEMPLATE_PARTS]
+    if size := re.search(r"(\d+)x(\d+)", name):
+        said.append(f"{size[1]} × {size[2]} mm")
+    elif width := re.search(r"-(\d+)$", name):
+        said.append(f"{width[1]} mm")
+    return " ".join(said) or name

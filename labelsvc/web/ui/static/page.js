@@ -142,6 +142,23 @@ async function openSheet(place) {
   }
 }
 
+// A label's picture follows the form, so that nobody has to press a button to see what a size does.
+function followForm(form) {
+  const shown = document.querySelector("[data-previewed]");
+  let turn = 0, pause = 0;
+  const choose = () => {
+    const by = form.querySelector("[name=by_hand]:checked")?.value;
+    for (const part of form.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== by;
+  };
+  const look = async () => {
+    const mine = ++turn;
+    const answer = await fetch(form.dataset.preview, { method: "POST", body: new FormData(form), headers: { Accept: "text/html" } }).catch(() => null);
+    if (mine === turn && answer?.ok) shown.innerHTML = await answer.text();
+  };
+  choose();
+  form.addEventListener("input", () => { choose(); clearTimeout(pause); pause = setTimeout(look, 350); });
+}
+
 // A file is checked as soon as it is chosen, and again whenever the form changes; only a good one can be started.
 function checkFile(form) {
   const [result, failed, checking, again, start] = ["result", "failed", "checking", "again", "start"].map((name) => form.querySelector(`[data-${name}]`));
@@ -298,6 +315,7 @@ document.querySelectorAll("form[data-places]").forEach(pickPlaces);
 document.querySelectorAll("form[data-check]").forEach(checkFile);
 document.querySelectorAll("form[data-portions]").forEach(inPortions);
 document.querySelectorAll("form[data-steps]").forEach(inSteps);
+document.querySelectorAll("form[data-preview]").forEach(followForm);
 document.querySelectorAll("form[data-sign-in]").forEach((form) => {
   signInByLink(form);
   addEventListener("hashchange", () => signInByLink(form));
