@@ -204,3 +204,19 @@ def test_the_checks_find_an_escaped_command():
     assert zpl_faults(stream.replace(b"^XZ", b"~JR^XZ"), page)
     assert zpl_faults(stream.replace(b"^XZ", b"^JUF^XZ"), page)
     assert zpl_faults(stream.replace(b"^XZ", b"^FO1,1^A0N,20,20^FDnobody^FS^XZ"), page)
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "value"),
+    [
+        ("delivery-note-100x150", ("count",), "000000000000000000000AAAGGGGM"),
+        ("delivery-note-100x150", ("storeName",), "云" * 60),
+    ],
+)
+def test_what_any_data_has_found(name: str, way: tuple[str, ...], value: str):
+    """Once found, always tried: a heading that ran into the barcode's quiet zone."""
+    pages = compose_all(
+        StandardTemplates().get(name), changed(data_for(name, recipients()[0], 0), {way: value})
+    )
+    for page in pages:
+        assert_sound(page, 0)
