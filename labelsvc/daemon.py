@@ -29,6 +29,7 @@ from labelsvc.security import Accounts, Audit, Keys, Sealer
 from labelsvc.settings import Settings
 from labelsvc.waybills import (
     Batches,
+    CarrierLogos,
     Divisions,
     Networks,
     NumberPool,
@@ -111,7 +112,15 @@ def assemble(settings: Settings) -> Rooms:
         timeout_s=settings.network_timeout_s,
     )
     network.renew_with(subscriptions.refresh_token)
-    waybills = Waybills(database, networks, jobs, printers, divisions, settings.network_timeout_s)
+    waybills = Waybills(
+        database,
+        networks,
+        jobs,
+        printers,
+        divisions,
+        settings.network_timeout_s,
+        logos=CarrierLogos(settings.logo_folder),
+    )
     accounts = Accounts(database)
     return Rooms(
         settings=settings,

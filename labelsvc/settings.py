@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     one_point_per_address: Literal["address", "carrier"] = Field(
         "address", description="one network point an address, or one an address and carrier (E5)"
     )
+    logo_folder: Path | None = Field(
+        None,
+        description="folder of carriers' logos, CODE.png of 64 kB at most each; none: labels show the names",
+    )
     low_balance: int = Field(
         500,
         ge=0,

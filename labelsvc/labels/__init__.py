@@ -7,6 +7,7 @@ a table may split over pages; ``fonts`` and ``symbols`` are for the printer lang
 
 from labelsvc.labels import fonts, quality, symbols
 from labelsvc.labels.element import Context
+from labelsvc.labels.images import one_bit
 from labelsvc.labels.layout import compose, compose_all
 from labelsvc.labels.page import (
     DOTS_PER_MM,
@@ -58,6 +59,7 @@ __all__ = [
     "compose",
     "compose_all",
     "fonts",
+    "one_bit",
     "parse",
     "quality",
     "sample_data",

@@ -199,6 +199,13 @@ class PrintJobs:
         with self._database.reading() as connection:
             return _job(connection, actor, job_id)
 
+    def of_key(self, actor: Actor, key: str) -> PrintJob | None:
+        """The store's job that was posted with a key, whatever its content; None if there is none."""
+        actor.require(Right.PRINT)
+        with self._database.reading() as connection:
+            found = journal.find_job_by_key(connection, actor.store_id, key)
+        return found[0] if found else None
+
     def label(self, actor: Actor, label_id: str) -> Label:
         """One label. Raises NotFound."""
         actor.require(Right.READ_JOBS)

@@ -9,6 +9,7 @@ from labelsvc.waybills.carriers.offline import NumberPool, OfflineNetwork, PoolN
 from labelsvc.waybills.carriers.platform import PlatformNetwork
 from labelsvc.waybills.divisions import Division, Divisions
 from labelsvc.waybills.label_data import sample_label, sample_list, sample_of
+from labelsvc.waybills.logos import CarrierLogos
 from labelsvc.waybills.model import (
     ITEMS_PER_PARCEL,
     Application,
@@ -51,6 +52,7 @@ __all__ = [
     "Batches",
     "Carrier",
     "CarrierKind",
+    "CarrierLogos",
     "CarrierNetwork",
     "Difference",
     "DifferenceKind",

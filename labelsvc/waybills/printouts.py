@@ -2,12 +2,15 @@
 
 Hides the print claim: which key asked for the label, word for word, so that an interrupted print is finished and never
 doubled; that a label shows its recipient masked unless the merchant whose order it is chose otherwise; that an update makes
-it another label (W6); and the cursor in printing's feed.
+it another label (W6); that a direct-operated carrier's label is another one (E9), and where its logo comes from; and the
+cursor in printing's feed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta, timezone
+from typing import Any
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Gone, KeyReused, LabelsvcError, Refused, Unavailable
@@ -24,9 +27,19 @@ from labelsvc.printing import (
 from labelsvc.security import Actor, Right
 from labelsvc.waybills import store as rows
 from labelsvc.waybills.label_data import with_masked_recipient
-from labelsvc.waybills.model import LIVE, Filed, PrintWish, Waybill, WaybillState, read_subject
+from labelsvc.waybills.logos import CarrierLogos
+from labelsvc.waybills.model import (
+    LIVE,
+    CarrierKind,
+    Filed,
+    PrintWish,
+    Waybill,
+    WaybillState,
+    read_subject,
+)
 from labelsvc.waybills.people_store import clear_labels
 from labelsvc.waybills.register import Register, check_key
+from labelsvc.waybills.subscription_store import kind_of
 
 _FEED = "waybills.printing"
 #: Labels print China's time whatever the machine says; China has no summer time.
@@ -46,12 +59,14 @@ class Printouts:
         jobs: PrintJobs,
         printers: Printers,
         template: str = "waybill-76x130",
+        logos: CarrierLogos | None = None,
     ) -> None:
         self._database = database
         self._register = register
         self._jobs = jobs
         self._printers = printers
         self._template = template
+        self._logos = logos or CarrierLogos()
 
     def print(
         self,
@@ -77,6 +92,9 @@ class Printouts:
         while True:
             found = self._register.own(actor, waybill_id)
             waybill = found.waybill
+            if not template and self._is_direct(waybill):
+                # Its label names who pays, and has no consolidation centre (E9).
+                wish = replace(wish, template=f"{self._template}-direct")
             if found.print_key == key and found.print_no:
                 if found.print_wish != wish:
                     raise KeyReused("this key was used to print the waybill in another way")
@@ -132,6 +150,9 @@ class Printouts:
 
     def _submit(self, actor: Actor, found: Filed) -> PrintJob:
         """Submit the claimed print, word for word as claimed: by its key, printing stores it once."""
+        # What stands beside the claim, a logo's file, may have changed since: the stored job is the answer all the same.
+        if (stored := self._jobs.of_key(actor, _job_key(found))) is not None:
+            return stored
         wish, at = found.print_wish, found.print_at
         assert wish is not None and at is not None and found.print_data is not None
         waybill = found.waybill
@@ -139,6 +160,7 @@ class Printouts:
             template=wish.template,
             data={
                 **(found.print_data if found.print_clear else with_masked_recipient(found.print_data)),
+                **self._of_carrier(waybill),
                 "print": {
                     "time": at.astimezone(_CHINA).strftime("%Y-%m-%d %H:%M"),
                     "batch": wish.batch,
@@ -164,6 +186,19 @@ class Printouts:
             with self._database.transaction() as connection:
                 rows.give_back_print(connection, waybill.id, found.print_no)
             raise
+
+    def _is_direct(self, waybill: Waybill) -> bool:
+        with self._database.reading() as connection:
+            return kind_of(connection, waybill.subscription_id) is CarrierKind.DIRECT
+
+    def _of_carrier(self, waybill: Waybill) -> dict[str, Any]:
+        """What the label shows of its carrier: who pays a direct-operated one, and a logo in the name's place."""
+        shown: dict[str, Any] = {}
+        if self._is_direct(waybill):
+            shown["payment"] = {"text": "寄付月结"}
+        if logo := self._logos.of(waybill.carrier):
+            shown |= {"carrierLogo": logo, "carrierName": ""}
+        return shown
 
     def follow_printing(self, limit: int = 200) -> int:
         """Read printing's changes from where we stopped and mark waybills whose label came out; how many were read."""

@@ -606,6 +606,12 @@ def find_subscription(connection: Connection, store_id: str, id: str) -> Subscri
     return _subscription(row) if row else None
 
 
+def kind_of(connection: Connection, id: str) -> CarrierKind | None:
+    """Which kind of carrier a subscription of any store is with; None if none of that id says."""
+    found = connection.execute(select(subscriptions.c.kind).where(subscriptions.c.id == id)).scalar()
+    return CarrierKind(found) if found else None
+
+
 def subscriptions_of(
     connection: Connection,
     store_id: str | None = None,

@@ -19,6 +19,7 @@ from labelsvc.waybills.carriers import Networks
 from labelsvc.waybills.divisions import Divisions
 from labelsvc.waybills.handover import Handover
 from labelsvc.waybills.issuing import Issuing
+from labelsvc.waybills.logos import CarrierLogos
 from labelsvc.waybills.model import LIVE, UNSETTLED, Waybill, WaybillEvent, WaybillState, text_fault
 from labelsvc.waybills.numbers import check_number
 from labelsvc.waybills.people import People
@@ -44,14 +45,16 @@ class Waybills:
         divisions: Divisions,
         timeout_s: float = 10,
         template: str = "waybill-76x130",
+        logos: CarrierLogos | None = None,
     ) -> None:
-        """``timeout_s`` is the network's longest answer."""
+        """``timeout_s`` is the network's longest answer; ``template`` what a label is printed with unless told, of a
+        direct-operated carrier the one of that name with ``-direct``."""
         self._database = database
         self._jobs = jobs
         self._register = register = Register(database, jobs)
         asking = Asking(database, networks, register, timeout_s)
         issuing = self._issuing = Issuing(database, asking, divisions, register)
-        printouts = Printouts(database, register, jobs, printers, template)
+        printouts = Printouts(database, register, jobs, printers, template, logos)
         voiding = self._voiding = Voiding(database, networks, register, jobs, issuing, timeout_s)
         self.take_over = Askers(database, timeout_s).take_over
         self.stop = asking.stop

@@ -576,6 +576,11 @@ def test_print_once(house: House):
         "summary": "青瓷杯 300ml ×2；茶盘 ×1",
         "count": 3,
         "lines": "青瓷杯 300ml ×2\n茶盘 ×1",
+        "short": "青瓷杯×2\n茶盘×1",
+        "items": [
+            {"name": "青瓷杯 300ml", "shortName": "青瓷杯", "count": 2},
+            {"name": "茶盘", "shortName": "茶盘", "count": 1},
+        ],
     }
 
 
