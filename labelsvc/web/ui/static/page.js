@@ -149,6 +149,7 @@ function followForm(form) {
   const choose = () => {
     const by = form.querySelector("[name=by_hand]:checked")?.value;
     for (const part of form.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== by;
+    for (const row of form.querySelectorAll(".arow")) row.querySelector("[data-words]").hidden = row.querySelector("select").value !== "words";
   };
   const look = async () => {
     const mine = ++turn;
