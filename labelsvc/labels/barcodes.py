@@ -102,6 +102,8 @@ class BarcodePiece(Piece):
 
     def draw(self, sheet: Sheet, value: str) -> None:
         """The symbol and its line."""
+        if not value and not self.required and self.element.wants("hideEmpty"):
+            return
         if not value:
             if self.required:
                 raise Invalid(

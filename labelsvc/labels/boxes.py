@@ -98,6 +98,8 @@ class Box(NamedTuple):
         return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
+#: How many pairs of boxes are compared on one page; an ordinary label has some hundreds.
+PATIENCE = 200_000
 #: For what may lie anywhere.
 EVERYWHERE = Box(-(10**6), -(10**6), 10**6, 10**6)
 
@@ -225,13 +227,19 @@ def quiet_zone(mark: BarMark | MatrixMark | ImageMark) -> Box:
     return Box(mark.x - along, mark.y - across, mark.x + mark.width + along, mark.y + mark.height + across)
 
 
-def meeting(boxes: Sequence[tuple[Box, T]]) -> Iterator[tuple[T, T]]:
-    """The pairs whose boxes share a dot, earlier one first; quick where few do, however many there are."""
+def meeting(boxes: Sequence[tuple[Box, T]], patience: int = PATIENCE) -> Iterator[tuple[T, T]]:
+    """The pairs whose boxes share a dot, earlier one first; quick where few do, however many there are.
+
+    After so many comparisons it ends: a stranger's template may pile up thousands of boxes in one place.
+    """
     order = sorted(range(len(boxes)), key=lambda at: boxes[at][0].top)
     alive: list[int] = []
     for at in order:
         box, what = boxes[at]
         alive = [other for other in alive if boxes[other][0].bottom > box.top]
+        patience -= len(alive) + 1
+        if patience < 0:
+            return
         for other in alive:
             if box.meets(boxes[other][0]):
                 yield (boxes[other][1], what) if other < at else (what, boxes[other][1])

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from labelsvc.labels import text as texts
-from labelsvc.labels.boxes import EVERYWHERE, Box, ink, meeting, quiet_zone
+from labelsvc.labels.boxes import EVERYWHERE, PATIENCE, Box, ink, meeting, quiet_zone
 from labelsvc.labels.element import DataPath, Element, LabelData, Value
 from labelsvc.labels.page import (
     BarMark,
@@ -400,14 +400,18 @@ class Plan:
     def _hoist(self) -> None:
         """Take the marks that never change to the front, as far as nothing white is passed."""
         rest: list[Piece] = []
+        patience = PATIENCE
         for number, piece in enumerate(self.pieces, 1):
             if not isinstance(piece, Still):
                 rest.append(piece)
                 continue
+            patience -= len(piece.marks) * len(rest)
             self.told.update(dict.fromkeys(piece.warnings))
             for mark in piece.marks:
                 boxes, white = ink(mark), paints_white(mark)
-                if any((white or passed.white) and _meet(boxes, passed.reach) for passed in rest):
+                if patience < 0 or any(
+                    (white or passed.white) and _meet(boxes, passed.reach) for passed in rest
+                ):
                     rest.append(Still(piece.element, (mark,)))
                 else:
                     self._front.append((-number, mark))
@@ -441,10 +445,14 @@ def _meet(some: Sequence[Box], others: Sequence[Box]) -> bool:
 def _without_idle_erasers(pieces: Sequence[Piece], front: Sequence[Box]) -> list[Piece]:
     """Leave out white boxes under which nothing can lie: paper is white."""
     kept: list[Piece] = []
+    patience = PATIENCE
     for piece in pieces:
-        below = [front, *(under.reach for under in kept)] if piece.is_eraser else []
-        if not piece.is_eraser or any(_meet(piece.reach, boxes) for boxes in below):
-            kept.append(piece)
+        if piece.is_eraser and patience > 0:
+            patience -= len(kept) + len(front)
+            below = [front, *(under.reach for under in kept)]
+            if not any(_meet(piece.reach, boxes) for boxes in below):
+                continue
+        kept.append(piece)
     return kept
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: A row that misses the page by less than this is taken to fit: sums of tenths of millimetres aren't exact.
 _EXACT_MM = 1e-6
+#: The most places for cells that a table has, with what spans count for.
+MAX_CELLS = 20_000
 
 
 @dataclass
@@ -87,6 +89,8 @@ class Table:
                 down = min(element.count("rowspan", data), grid.rows - row)
                 style = element.styled(data, line_style)
                 grid.cells.append(_Cell(element, style, row, column, down, across))
+                if len(taken) + down * across > MAX_CELLS:
+                    element.fail(f"the table has more than {MAX_CELLS} cells", code="template.too_long")
                 taken |= {(row + y, column + x) for y in range(down) for x in range(across)}
                 column += across
         grid.columns = max((column + 1 for _, column in taken), default=0)

@@ -314,7 +314,11 @@ class Setter:
                 return self._at(_Prepared(text, self.direction), size)
             # Spaces go at the end of a line, so only the others are sure to take room.
             sure = solid * size / 1000 + spacing * letters
-            if room > 1 and self.wrap and sure <= room * (self.width + spacing + 0.02):
+            if (
+                self.wrap
+                and (room > 1 or (room == 1 and text[-1] == " "))
+                and sure <= room * (self.width + spacing + 0.02)
+            ):
                 plain = plain or _Plain(text, weight, units)
                 spans = plain.broken(size, spacing, self.width, _may_break)
                 if len(spans) <= room:

@@ -265,6 +265,9 @@ class TextPiece(Piece):
                     x, y, on_x, on_y = box[0] + left, box[1] + top, wide, high
                 if not is_safe:
                     x, y = self._on_paper(sheet, x, y, on_x, on_y)
+                    if x >= self.paper.right or y >= self.paper.bottom:
+                        top += pitch
+                        continue
                 if missing:
                     self._report(sheet, missing)
                 sheet.marks.append(
@@ -297,6 +300,8 @@ class TextPiece(Piece):
         paper = self.paper
         if not paper.holds(Box(x, y, x + wide, y + high)):
             sheet.warn("mark.off_page", "The text leaves the page", self.source)
+            if x + wide <= paper.left or y + high <= paper.top:
+                return paper.right, paper.bottom  # nothing to be seen of it
             # No language can begin left of or above the page.
             x, y = max(paper.left, x), max(paper.top, y)
         return x, y
@@ -309,9 +314,13 @@ class TextPiece(Piece):
 
     def _columns(self, sheet: Sheet, value: str) -> None:
         """The text in columns from right to left, as large as allowed and no larger than fits."""
-        size = self.size or max(self.least, min(self.width, self.height))
-        while size > self.least and not self._has_room(value, size):
-            size -= 1
+        size, most = self.least, self.size or max(self.least, min(self.width, self.height))
+        while size < most:
+            middle = (size + most + 1) // 2
+            if self._has_room(value, middle):
+                size = middle
+            else:
+                most = middle - 1
         spacing, pitch = self.setter.spacing(size), max(1, round(size * self.style.line_height))
         columns = self._broken(value, size, spacing)
         if not self._has_room(value, size):

@@ -277,7 +277,7 @@ def test_rotated_text_lies_in_its_box():
 
 def test_text_off_the_page_is_reported_and_never_begins_before_it():
     """No mark has a negative place, which no printer language can say."""
-    composed = page('<text left="-5" top="-5" width="30" height="10" value="浙江"/>')
+    composed = page('<text left="-1" top="-1" width="30" height="10" value="浙江"/>')
     assert codes(composed) == ["mark.off_page"]
     assert (composed.marks[0].x, composed.marks[0].y) == (0, 0)
 

@@ -1,5 +1,7 @@
 """Tables, headers and footers, splitting over pages, and custom areas."""
 
+import time
+
 import pytest
 
 from labelsvc.errors import TemplateError
@@ -283,3 +285,34 @@ def test_a_kept_plan_is_of_one_area():
     assert texts(
         compose(standard, {}, area=parse(AREA.format(9, OWN).replace("<%= _data.words %>", "二")))
     ).keys() == {"二"}
+
+
+# ── bounds ──
+
+
+def test_a_table_that_spans_too_much_is_refused():
+    """Spans multiply: a short template could ask for millions of cells."""
+    row = "<td/>" + '<td rowspan="500" colspan="500"/>' * 3
+    with pytest.raises(TemplateError) as caught:
+        compose(template(table([row] * 100)), {})
+    assert caught.value.code == "template.too_long"
+
+
+def test_a_pile_of_texts_takes_bounded_time():
+    """Thousands of things in one place aren't compared two by two."""
+    pile = (
+        '<text left="1" top="1" width="20" height="5" style="fontColor:#ffffff" value="<%= _data.a %>"/>'
+        * 1500
+    )
+    under = '<rect left="0" top="0" width="30" height="9" style="fillColor:#ffffff"/>' * 500
+    begun = time.process_time()
+    page = compose(template(pile + under), {"a": "x"})
+    assert len(page.marks) == 2000
+    assert time.process_time() - begun < 10
+
+
+def test_what_lies_wholly_off_the_page_is_left_out():
+    """Lines below the paper can't be printed, and would pile up at its edge."""
+    inner = '<text left="1" top="46" width="20" height="20" value="一&#10;二&#10;三" style="fontSize:8"/>'
+    page = compose(template(inner), {})
+    assert list(texts(page)) == ["一", "二"] and codes(page) == ["mark.off_page"]

@@ -109,7 +109,7 @@ def elements(draw, depth=0):
             return f'<layout {place} style="{tone}{hidden}{turn}">{inner}</layout>'
 
 
-@given(
+ANY_LABEL = given(
     st.lists(elements(), min_size=1, max_size=6),
     VALUES,
     VALUES,
@@ -117,23 +117,32 @@ def elements(draw, depth=0):
     st.integers(0, 30),
     st.sampled_from(["6", "11"]),
 )
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-def test_a_kept_plan_gives_the_same_label(inner, a, b, c, left, size):
-    """Any template, any data, twice with the same plan: marks, warnings and dots are those of a layout made anew."""
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def kept_is_anew(inner, a, b, c, left, size):
+    """Two labels of one template, each composed by the kept plan and anew."""
     template = page_of("".join(inner))
     for first, second in ((a, b), (b, c)):
-        filled = {
-            "a": first,
-            "b": second,
-            "c": {"d": c},
-            "code": "X1",
-            "left": left,
-            "size": size,
-            "depth": "2",
-        }
-        same(template, filled)
+        same(
+            template,
+            {"a": first, "b": second, "c": {"d": c}, "code": "X1", "left": left, "size": size, "depth": "2"},
+        )
+
+
+@ANY_LABEL
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+def test_a_kept_plan_gives_the_same_label(inner, a, b, c, left, size):
+    """Any template, any data, twice with the same plan: marks, warnings and dots are those of a layout made anew."""
+    kept_is_anew(inner, a, b, c, left, size)
+
+
+@pytest.mark.sweep
+@ANY_LABEL
+@settings(max_examples=1500, deadline=None, suppress_health_check=SLOW)
+def test_a_kept_plan_gives_the_same_label_at_length(inner, a, b, c, left, size):
+    """The same, for as long as a night allows."""
+    kept_is_anew(inner, a, b, c, left, size)
 
 
 @pytest.mark.parametrize("name", NAMES)
