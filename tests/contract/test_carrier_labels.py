@@ -11,11 +11,13 @@ from PIL import Image
 from support.house import CARRIER, House, calm, house
 from support.programs import MockCarrier, mock_carrier
 
+from labelsvc.daemon import assemble
 from labelsvc.db import Database
 from labelsvc.errors import KeyReused
 from labelsvc.labels import ImageMark, MatrixMark, StandardTemplates, TextMark, compose
 from labelsvc.printing import journal
 from labelsvc.security import Actor, Sealer
+from labelsvc.settings import load
 from labelsvc.waybills import Application, CarrierLogos, Party
 from labelsvc.waybills.printouts import Printouts
 
@@ -191,6 +193,17 @@ def test_why_there_is_no_logo(
     assert logos.of("ZTO") == logos.of("ZTO") == ""
     (told,) = "".join(capsys.readouterr()).strip().splitlines()
     assert "carrier.no_logo" in told and f"reason={reason}" in told and "carrier=ZTO" in told
+
+
+def test_the_setting_names_the_folder(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The daemon's own rooms print with the logos of ``logo_folder``."""
+    (folder / "SF.png").write_bytes(picture())
+    monkeypatch.setenv("LABELSVC_LOGO_FOLDER", str(folder))
+    rooms = assemble(load(state_dir=tmp_path / "state"))
+    try:
+        assert rooms.waybills.print.__self__._logos.of("SF").startswith("data:image/png;base64,")
+    finally:
+        rooms.database.close()
 
 
 @pytest.mark.parametrize("content", [None, picture()[:60]])

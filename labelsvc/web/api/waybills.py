@@ -232,9 +232,12 @@ class VoidLabelsOut(Answer):
     items: list[VoidLabelOut]
 
 
+_TEMPLATE = "By default `waybill-76x130`, of a direct-operated carrier its `-direct` sibling (E9)."
+
+
 class PrintIn(Body):
     printer: Reference
-    template: Name | None = None
+    template: Name | None = Field(None, description=_TEMPLATE)
     lane: Literal["bench", "batch"] = "bench"
 
 
@@ -253,7 +256,7 @@ class PdfIn(Body):
     reason: Reason | None = Field(
         None, description="Needed where a label exists already: it is a reprint (W8)."
     )
-    template: Name | None = None
+    template: Name | None = Field(None, description=_TEMPLATE)
 
 
 class PdfOut(Answer):
