@@ -39,6 +39,7 @@ from labelsvc.waybills import (
     SenderAddresses,
     Subscriptions,
     Waybills,
+    sample_label,
 )
 
 if TYPE_CHECKING:
@@ -48,15 +49,6 @@ log = get_logger("daemon")
 
 #: How often waybills left open are looked after, and printing's news read.
 ROUND_S = 1.0
-
-
-#: The least that a waybill template prints.
-_WARM_UP_DATA = {
-    "waybillCode": "00000000000000",
-    "carrierName": "快递",
-    "routingInfo": {"routeCode": "000"},
-    "recipient": {"name": "收件人", "mobile": "00000", "address": {"detail": "地址"}},
-}
 
 
 @dataclass(frozen=True)
@@ -225,10 +217,15 @@ class Erasure:
 
 
 def _warm_up(templates: StandardTemplates) -> None:
-    """Load fonts and parse templates while nobody waits for them: the first label would pay a second for it."""
+    """Load fonts and parse waybills while nobody waits for them: the first label would pay a second for it.
+
+    Lists begin with a script's interpreter, a process that a machine without lists needn't have.
+    """
     for name in templates.names():
+        if not name.startswith("waybill-"):
+            continue
         try:
-            encode(compose(templates.get(name), _WARM_UP_DATA), Target("zpl"))
+            encode(compose(templates.get(name), sample_label()), Target("zpl"))
         except LabelsvcError as error:
             log.warning("daemon.not_warm", template=name, code=error.code)
 

@@ -40,5 +40,7 @@ def test_a_label_is_made_for_every_profile(database, factory, tmp_path: Path, na
     assert [symbol.facts["grade"] for symbol in job.symbols if symbol.facts["grade"] in "DF"] == []
     if width < 100:
         with pytest.raises(Invalid) as caught:
-            jobs.submit(factory, PrintRequest("p", (DocumentRequest("waybill-100x180", sample_label()),), "k2"))
+            jobs.submit(
+                factory, PrintRequest("p", (DocumentRequest("waybill-100x180", sample_label()),), "k2")
+            )
         assert caught.value.code == "label.too_wide"
