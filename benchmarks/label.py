@@ -162,17 +162,18 @@ def _divisions() -> tuple[list[tuple[str, str, str]], list[str]]:
 
 
 def template_text() -> str:
-    """Our template of the label."""
+    """Our template of the label, with our own attributes, as the shipped ones have them: a text that is too long shrinks."""
     per_pt = 72 / 25.4
     said = [
-        f'<page xmlns="http://cloudprint.cainiao.com/print" width="{WIDTH_MM}" height="{HEIGHT_MM}">',
+        '<page xmlns="http://cloudprint.cainiao.com/print" xmlns:labelsvc="urn:labelsvc:template"'
+        f' width="{WIDTH_MM}" height="{HEIGHT_MM}">',
         "<layout>",
     ]
     for field in FIELDS:
         weight = "bold" if field.bold else "normal"
         said.append(
-            f'<text left="{field.x}" top="{field.y}" width="{field.width}" height="{field.em * 1.3:.2f}"'
-            f' value="<%= _data.{field.key} %>"'
+            f'<text left="{field.x}" top="{field.y}" width="{field.width}" height="{field.em * 1.12:.2f}"'
+            f' value="<%= _data.{field.key} %>" labelsvc:name="{field.key}" labelsvc:minFontSize="5"'
             f' style="fontSize:{field.em * per_pt:.3f};fontWeight:{weight};lineHeight:110%"/>'
         )
     for left, top, width, height in CODES:

@@ -259,12 +259,21 @@ class Setter:
 
     def fit(self, text: str, size: int, smallest: int) -> Fitted:
         """The text at ``size``, or at the largest size down to ``smallest`` at which it fits; at ``smallest`` if at none."""
-        if (
-            self.direction != "rtl"
-            and 0 < len(text) <= LONGEST
-            and (found := self._fit_known(text, size, smallest))
-        ):
-            return found
+        if self.direction != "rtl" and 0 < len(text) <= LONGEST:
+            # One line of characters that were all seen before is what nearly every text of a label is: nothing is prepared for it.
+            weight, spacing, pitch, needed = self._kept.get(size) or self._measures(size)
+            known = _known[weight]
+            try:
+                total = sum(map(known.__getitem__, text))
+            except KeyError:
+                pass
+            else:
+                width = total * size / 1000 + spacing * (len(text) - 1) - 0.01
+                if width <= self.width and needed <= self.height:
+                    line = _new(Line, (text, (_new(Run, (known.key, text, 0, ())),), math.ceil(width), ""))
+                    return _new(Fitted, (size, weight, spacing, pitch, (line,), 0, 0))
+                if found := self._fit_known(text, size, smallest):
+                    return found
         weight, spacing, pitch, needed = self._measures(size)
         prepared = _Prepared(text[: LONGEST + 1], self.direction)
         measured, of_weight = prepared.measured(weight), weight

@@ -17,7 +17,7 @@ from labelsvc.labels import text as texts
 from labelsvc.labels.boxes import Box, Grid, turned
 from labelsvc.labels.cnpl import Style, points
 from labelsvc.labels.element import Element, Value
-from labelsvc.labels.page import Mark, Rotation, TextMark
+from labelsvc.labels.page import Mark, Rotation, Run, TextMark
 from labelsvc.labels.plan import Piece, Sheet
 
 #: The smallest text that can be read at 203 dpi, in pt; what ``fontSize:auto`` stops at.
@@ -120,6 +120,7 @@ class TextPiece(Piece):
             and self.joint == "\n"
             and style.orientation == "horizontal"
         )
+        self.is_quickest = self.is_quick and not self.trims and not self.backdrop
 
     def _sizes(self) -> None:
         own_least = self.element.own.get("minFontSize")
@@ -144,6 +145,16 @@ class TextPiece(Piece):
         if value == last:
             sheet.marks += marks
             return
+        if self.is_quickest and value and not value.isspace():
+            fitted = self.setter.fit(value, self.size, self.least)
+            size, weight, spacing, _, lines, over_width, over_height = fitted
+            if len(lines) == 1 and not over_width and not over_height:
+                text, runs, wide, missing = lines[0]
+                if not missing:
+                    mark = self._mark(size, weight, spacing, text, runs, wide)
+                    sheet.marks.append(mark)
+                    self._last = value, (mark,)
+                    return
         begun, said, given = len(sheet.marks), sheet.said, value
         if self.trims:
             if "  " in value:
@@ -168,17 +179,21 @@ class TextPiece(Piece):
                 fitted = self._unfit(sheet, value, fitted)
             self.put(sheet, fitted)
             return
-        high, baseline, top = self._metrics_of(size)
+        sheet.marks.append(self._mark(size, weight, spacing, text, runs, wide))
+
+    def _mark(
+        self, size: int, weight: int, spacing: int, text: str, runs: tuple[Run, ...], wide: int
+    ) -> TextMark:
+        """The only line of an upright text."""
+        high, baseline, top = self._metrics.get(size) or self._metrics_of(size)
         left, slack = self.box[0], self._slack
         if slack:
             left += self.width - wide if slack == 1 else (self.width - wide) // 2
-        sheet.marks.append(
-            # Without the constructor, which takes as long as all else here.
-            _new(TextMark, (
-                left, self.box[1] + top, wide, high, size, baseline, text, runs, weight, 0, self.white,
-                spacing, self._underline, "", self.source, self._italic,
-            ))
-        )  # fmt: skip
+        # Without the constructor, which takes as long as all else here.
+        return _new(TextMark, (
+            left, self.box[1] + top, wide, high, size, baseline, text, runs, weight, 0, self.white,
+            spacing, self._underline, "", self.source, self._italic,
+        ))  # fmt: skip
 
     def _set(self, sheet: Sheet, value: str) -> None:
         items = value

@@ -226,9 +226,10 @@ class _Format:
             return False
         # By the printer's font, no wider than it was laid out: ASCII may be half an em wide there, where ours is narrower.
         width = size
-        excess = sum(words.encode("ascii", "ignore").translate(_half_em_excess(weight)))
-        if excess and wanted > 0:
-            width = int(size * wanted / (wanted + excess * size / _EXCESS_PER_EM))
+        if plain := words.encode("ascii", "ignore"):
+            excess = sum(plain.translate(_half_em_excess(weight)))
+            if excess and wanted > 0:
+                width = int(size * wanted / (wanted + excess * size / _EXCESS_PER_EM))
         x, y = x + self.dx, y + baseline + self.dy
         if not (0 <= x <= 32000 and 0 <= y <= 32000) or width < _FONT0_MIN:
             return False
