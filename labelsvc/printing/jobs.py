@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import operator
 import time
 import unicodedata
 from collections import Counter
@@ -274,6 +275,15 @@ class PrintJobs:
             raise NotFound("the label has no such page", code="page.not_found")
         return encode(pages[number - 1], Target("png", pages[number - 1].dpi))
 
+    def quality(self, actor: Actor, label_id: str) -> list[dict[str, Any]]:
+        """How well each barcode of a label can be scanned by its geometry, as ``labels.quality`` judged it when the job was
+        taken. Raises NotFound."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            _label(connection, actor, label_id)
+            found: list[dict[str, Any]] = json.loads(journal.symbols_of(connection, label_id))
+        return found
+
     # ------------------------------------------------------------ what a person decides
 
     def hold(self, actor: Actor, job_id: str) -> PrintJob:
@@ -483,6 +493,7 @@ class PrintJobs:
             raise TemplateError(
                 fault.detail, code=fault.code, field=f"{field}.template", **fault.facts
             ) from None
+        symbols = [found for page in pages for found in quality.report(page)]
         return _Checked(
             journal.NewDocument(
                 template=document.template,
@@ -501,7 +512,8 @@ class PrintJobs:
                         for warning in page.warnings
                     )
                 ],
-                symbols=[found.json() for page in pages for found in quality.report(page)],
+                grade=max((found.grade for found in symbols), default=None),
+                symbols=json.dumps([found.json() for found in symbols], separators=(",", ":")),
                 area_text=checked.area_text,
                 picture=checked.picture,
                 images=checked.images,
@@ -757,9 +769,14 @@ def _data_fault(data: object) -> str:
 def _plain(value: Any) -> Any:
     """The value as plain dicts and lists, which is what JSON knows."""
     if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
+        made = {name: _plain(inner) for name, inner in value.items()}
+        # What is plain already isn't doubled: a job may have ten thousand documents.
+        same = type(value) is dict and all(made[name] is inner for name, inner in value.items())
+        return value if same else made
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        row = [_plain(inner) for inner in value]
+        same = type(value) is list and all(map(operator.is_, row, value))
+        return value if same else row
     return value
 
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -50,8 +49,8 @@ from labelsvc.printing.model import (
     SETTLED,
     Change,
     Document,
+    DocumentGrade,
     JobState,
-    JobSymbol,
     JobWarning,
     Label,
     LabelState,
@@ -150,7 +149,8 @@ documents = Table(
     Column("content", SealedBytes("documents.content")),
     Column("images", Sealed("documents.images")),
     Column("warnings", Sealed("documents.warnings"), nullable=False),
-    Column("symbols", JSON),  # geometry, never what they say
+    Column("grade", String(1)),
+    Column("symbols", Text),  # JSON: the geometry of barcodes, never what they say
     Column("title", String(100), nullable=False),
     Column("subject", String(100)),
     Column("copies", Integer, nullable=False),
@@ -230,6 +230,9 @@ blocks = Table(
 #: cursor, so its numbers must become visible in their order. And a claim rests on what isn't there, a block. Taken first,
 #: before any row is locked.
 TURN = "printing"
+
+#: Documents are sealed and stored in such portions: a job of ten thousand needn't lie in memory twice.
+_PORTION = 200
 
 #: What lists and steps need of a label; never its bytes, which only the sender has in hand.
 _LABEL = [column for column in labels.c if column.name != "bytes"]
@@ -407,7 +410,8 @@ class NewDocument:
     group: str | None
     private: bool
     warnings: list[dict[str, str]]
-    symbols: list[dict[str, Any]]
+    grade: str | None
+    symbols: str
     area_text: str | None = None
     picture: Picture | None = None
     images: Mapping[str, bytes] | None = None
@@ -455,36 +459,12 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
     except IntegrityError:
         raise KeyTaken from None
     document_ids = [new_id() for _ in job.documents]
-    connection.execute(
-        documents.insert(),
-        [
-            {
-                "id": document_id,
-                "job_id": job_id,
-                "no": no,
-                "template": document.template,
-                "template_text": document.template_text,
-                "data": document.data,
-                "area_text": document.area_text,
-                "picture": _without_content(document.picture),
-                "content": document.picture.content if document.picture else None,
-                "images": {
-                    source: base64.b64encode(content).decode()
-                    for source, content in (document.images or {}).items()
-                }
-                or None,
-                "warnings": document.warnings,
-                "symbols": document.symbols,
-                "title": document.title,
-                "subject": document.subject,
-                "copies": document.copies,
-                "private": document.private,
-            }
-            for no, (document_id, document) in enumerate(
-                zip(document_ids, job.documents, strict=True), start=1
-            )
-        ],
-    )
+    numbered = list(enumerate(zip(document_ids, job.documents, strict=True), start=1))
+    for start in range(0, len(numbered), _PORTION):
+        connection.execute(
+            documents.insert(),
+            [_document_row(job_id, *one) for one in numbered[start : start + _PORTION]],
+        )
     state = LabelState.HELD if job.hold else LabelState.QUEUED
     rows = [
         {
@@ -530,6 +510,32 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
         ],
     )
     return job_id, document_ids
+
+
+def _document_row(job_id: str, no: int, given: tuple[str, NewDocument]) -> dict[str, Any]:
+    document_id, document = given
+    return {
+        "id": document_id,
+        "job_id": job_id,
+        "no": no,
+        "template": document.template,
+        "template_text": document.template_text,
+        "data": document.data,
+        "area_text": document.area_text,
+        "picture": _without_content(document.picture),
+        "content": document.picture.content if document.picture else None,
+        "images": {
+            source: base64.b64encode(content).decode() for source, content in (document.images or {}).items()
+        }
+        or None,
+        "warnings": document.warnings,
+        "grade": document.grade,
+        "symbols": document.symbols,
+        "title": document.title,
+        "subject": document.subject,
+        "copies": document.copies,
+        "private": document.private,
+    }
 
 
 class KeyTaken(Exception):
@@ -587,16 +593,17 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
     for label in connection.execute(select(*_LABEL).where(labels.c.job_id.in_(ids)).order_by(labels.c.seq)):
         found[label.job_id].append(_label(label))
     warned: dict[str, list[JobWarning]] = {job_id: [] for job_id in ids}
-    drawn: dict[str, list[JobSymbol]] = {job_id: [] for job_id in ids}
+    graded: dict[str, list[DocumentGrade]] = {job_id: [] for job_id in ids}
     for document in connection.execute(
-        select(documents.c.job_id, documents.c.no, documents.c.warnings, documents.c.symbols)
+        select(documents.c.job_id, documents.c.no, documents.c.warnings, documents.c.grade)
         .where(documents.c.job_id.in_(ids))
         .order_by(documents.c.no)
     ):
         warned[document.job_id] += [
             JobWarning(document_no=document.no, **warning) for warning in document.warnings
         ]
-        drawn[document.job_id] += [JobSymbol(document.no, facts) for facts in document.symbols or ()]
+        if document.grade:
+            graded[document.job_id].append(DocumentGrade(document.no, document.grade))
     return [
         PrintJob(
             id=row.id,
@@ -610,7 +617,7 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
             created_at=row.created_at,
             labels=tuple(found[row.id]),
             warnings=tuple(warned[row.id]),
-            symbols=tuple(drawn[row.id]),
+            grades=tuple(graded[row.id]),
         )
         for row in rows
     ]
@@ -743,6 +750,16 @@ def document_of(connection: Connection, label_id: str) -> Document:
         {source: base64.b64decode(content) for source, content in (row.images or {}).items()},
         erased=row.erased_at is not None,
     )
+
+
+def symbols_of(connection: Connection, label_id: str) -> str:
+    """The quality report of a label's barcodes as it was stored, JSON; of an earlier version's label an empty list."""
+    found = connection.execute(
+        select(documents.c.symbols)
+        .join(labels, labels.c.document_id == documents.c.id)
+        .where(labels.c.id == label_id)
+    ).scalar()
+    return found or "[]"
 
 
 def reprints(connection: Connection, label: Label) -> int:

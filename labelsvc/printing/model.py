@@ -282,11 +282,11 @@ class JobWarning:
 
 
 @dataclass(frozen=True)
-class JobSymbol:
-    """How well a barcode of a document (from 1) can be scanned, by its geometry: a row of ``labels.quality``."""
+class DocumentGrade:
+    """The lowest grade of a document's (from 1) barcodes, by their geometry; ``PrintJobs.quality`` says more. 条码质量"""
 
     document_no: int
-    facts: Mapping[str, Any]
+    grade: str
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,7 @@ class PrintJob:
     created_at: datetime
     labels: tuple[Label, ...]
     warnings: tuple[JobWarning, ...] = field(default=())
-    symbols: tuple[JobSymbol, ...] = field(default=())
+    grades: tuple[DocumentGrade, ...] = field(default=())
 
     @property
     def settled(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support import readers
-from support.web import House, build
+from support.web import House, build, label_data
 
 from labelsvc.errors import Gone, Invalid, KeyReused, NotFound
 from labelsvc.labels import StandardTemplates
@@ -134,11 +134,11 @@ def test_a_job_tells_how_well_its_barcodes_scan(jobs: PrintJobs, factory):
     """The quality report: geometry of every symbol, and nothing of what it says."""
     text = '<page width="76" height="30"><barcode left="2" top="2" width="72" height="15" type="code128" value="YT0012345678901"/></page>'
     job = jobs.submit(factory, request(DocumentRequest("own", {}, template_text=text)))
-    (symbol,) = job.symbols
-    assert (symbol.document_no, symbol.facts["kind"], symbol.facts["grade"]) == (1, "code128", "A")
-    assert symbol.facts["module_mm"] == 0.375
-    assert "YT0012345678901" not in str(symbol.facts)
-    assert jobs.get(factory, job.id).symbols == job.symbols
+    assert [(grade.document_no, grade.grade) for grade in job.grades] == [(1, "A")]
+    (symbol,) = jobs.quality(factory, job.labels[0].id)
+    assert (symbol["kind"], symbol["grade"], symbol["module_mm"]) == ("code128", "A", 0.375)
+    assert "YT0012345678901" not in str(symbol)
+    assert jobs.get(factory, job.id).grades == job.grades
 
 
 def test_a_large_job_doesnt_keep_its_bytes(jobs: PrintJobs, factory):
@@ -176,6 +176,15 @@ def test_the_api_takes_a_picture(house: House, tmp_path: Path):
     answer = api("POST", "/jobs", {"printer": "p", "documents": [wanted]}, key="k1")
     assert answer.status_code == 201, answer.text
     assert answer.json["labels"][0]["pages"] == 1
+    assert answer.json["grades"] == []  # a picture's barcodes are dots like all others
+    label = answer.json["labels"][0]["id"]
+    assert api("GET", f"/labels/{label}/quality").json == {"items": []}
+    waybill = {"template": "waybill-76x130", "data": label_data()}
+    job = api("POST", "/jobs", {"printer": "p", "documents": [waybill]}, key="k0").json
+    assert job["grades"] == [{"document_no": 1, "grade": "A"}]
+    report = api("GET", f"/labels/{job['labels'][0]['id']}/quality").json["items"]
+    assert [symbol["kind"] for symbol in report] == ["code128", "code128", "qrcode"]
+    assert all(symbol["quiet"]["left"] >= symbol["quiet_needed"]["left"] for symbol in report)
     wanted["picture"]["content_base64"] = "!!!!"
     wrong = api("POST", "/jobs", {"printer": "p", "documents": [wanted]}, key="k2")
     assert wrong.status_code == 422 and "base64" in wrong.text

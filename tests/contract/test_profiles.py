@@ -37,7 +37,7 @@ def test_a_label_is_made_for_every_profile(database, factory, tmp_path: Path, na
 
         stored = journal.document_of(connection, job.labels[0].id)
     assert len(jobs.rendering.bytes_for(stored, printer, profile).data) > 500
-    assert [symbol.facts["grade"] for symbol in job.symbols if symbol.facts["grade"] in "DF"] == []
+    assert [grade.grade for grade in job.grades if grade.grade in "DF"] == []
     if width < 100:
         with pytest.raises(Invalid) as caught:
             jobs.submit(

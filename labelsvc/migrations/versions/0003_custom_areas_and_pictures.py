@@ -24,7 +24,8 @@ def upgrade() -> None:
     op.add_column("printers", sa.Column("font", sa.String(length=40), nullable=True))
     for name in ("area_text", "picture", "content", "images"):
         op.add_column("documents", sa.Column(name, sa.LargeBinary(), nullable=True))
-    op.add_column("documents", sa.Column("symbols", sa.JSON(), nullable=True))
+    op.add_column("documents", sa.Column("grade", sa.String(length=1), nullable=True))
+    op.add_column("documents", sa.Column("symbols", sa.Text(), nullable=True))
     op.add_column("labels", sa.Column("pages", sa.Integer(), server_default="1", nullable=False))
     for name, length in (("print_batch", 40), ("print_sequence", 15)):
         op.add_column(

@@ -103,42 +103,11 @@ class LabelOut(Answer):
     pages: int = Field(description="Pieces of paper that it comes out on.")
 
 
-class SidesOut(Answer):
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-class FindingOut(Answer):
-    code: str
-    detail: str
-
-
-class SymbolOut(Answer):
-    """How well a barcode can be scanned, as far as its geometry says."""
-
+class GradeOut(Answer):
     document_no: int
-    kind: str
-    title: str
-    standard: str
-    source: str = Field(description="The template's element.")
-    length: int = Field(description="Characters that it holds.")
-    x_mm: float
-    y_mm: float
-    width_mm: float
-    height_mm: float
-    rotation: int
-    module_mm: float = Field(description="Width of its narrowest bar or module.")
-    module_dots: int
-    quiet: SidesOut = Field(description="What is free around it on the page, in modules.")
-    quiet_needed: SidesOut = Field(description="What its standard asks, in modules.")
-    height_share: float = Field(description="Height of the bars over their length; 0 for cells.")
-    module_grade: Grade
-    quiet_grade: Grade
-    height_grade: Grade
-    grade: Grade = Field(description="The lowest of the three: print quality can only lower it further.")
-    findings: list[FindingOut]
+    grade: Grade = Field(
+        description="The lowest of its barcodes by their geometry; /labels/{label_id}/quality says why."
+    )
 
 
 class WarningOut(Answer):
@@ -158,7 +127,7 @@ class JobOut(Answer):
     created_at: str
     labels: list[LabelOut]
     warnings: list[WarningOut]
-    symbols: list[SymbolOut] = Field(description="How well each document's barcodes can be scanned.")
+    grades: list[GradeOut] = Field(description="How well each document's barcodes can be scanned at best.")
 
 
 class JobsOut(Answer):
@@ -238,7 +207,7 @@ def job_out(job: PrintJob) -> dict[str, Any]:
             }
             for found in job.warnings
         ],
-        "symbols": [{"document_no": found.document_no, **found.facts} for found in job.symbols],
+        "grades": job.grades,
     }
 
 

@@ -8,8 +8,8 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
-from labelsvc.web.api.jobs import JobOut, LabelOut, job_out, label_out
-from labelsvc.web.api.shape import Body, Key, Query, Reason, Reference
+from labelsvc.web.api.jobs import Grade, JobOut, LabelOut, job_out, label_out
+from labelsvc.web.api.shape import Answer, Body, Key, Query, Reason, Reference
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
 
@@ -18,6 +18,47 @@ api = APIBlueprint("labels", __name__, url_prefix="/api/v1/labels", tag="labels"
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 _PICTURE: _Responses = {200: {"description": "A picture", "content": {"image/png": {}}}}
 _PDF: _Responses = {200: {"description": "The label, once", "content": {"application/pdf": {}}}}
+
+
+class SidesOut(Answer):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class FindingOut(Answer):
+    code: str
+    detail: str
+
+
+class SymbolOut(Answer):
+    """How well a barcode can be scanned, as far as its geometry says."""
+
+    kind: str
+    title: str
+    standard: str
+    source: str = Field(description="The template's element.")
+    length: int = Field(description="Characters that it holds.")
+    x_mm: float
+    y_mm: float
+    width_mm: float
+    height_mm: float
+    rotation: int
+    module_mm: float = Field(description="Width of its narrowest bar or module.")
+    module_dots: int
+    quiet: SidesOut = Field(description="What is free around it on the page, in modules.")
+    quiet_needed: SidesOut = Field(description="What its standard asks, in modules.")
+    height_share: float = Field(description="Height of the bars over their length; 0 for cells.")
+    module_grade: Grade
+    quiet_grade: Grade
+    height_grade: Grade
+    grade: Grade = Field(description="The lowest of the three: print quality can only lower it further.")
+    findings: list[FindingOut]
+
+
+class QualityOut(Answer):
+    items: list[SymbolOut]
 
 
 class Which(Query):
@@ -58,6 +99,13 @@ def reprint(label_id: str, headers_data: Key, json_data: Reprint) -> dict[str, A
         actor(), label_id, json_data.reason, headers_data.idempotency_key, printer=json_data.printer
     )
     return job_out(found)
+
+
+@api.get("/<ident:label_id>/quality")
+@api.output(QualityOut)
+def quality(label_id: str) -> dict[str, Any]:
+    """How well each of the label's barcodes can be scanned, as far as its geometry says; none where it has none."""
+    return {"items": rooms().jobs.quality(actor(), label_id)}
 
 
 @api.get("/<ident:label_id>/preview.png")
