@@ -53,9 +53,14 @@ class PictureIn(Body):
         "auto", description="auto: bars and letters by threshold, photographs by diffusion."
     )
 
-    def picture(self) -> Picture:
-        """The room's noun. Raises Invalid."""
-        return Picture(_decoded(self.content_base64), **self.model_dump(exclude={"content_base64"}))
+    def picture(self, number: int) -> Picture:
+        """The room's noun, of document ``number``. Raises Invalid."""
+        try:
+            content = base64.b64decode(self.content_base64, validate=True)
+        except ValueError:
+            field = f"documents[{number}].picture.content_base64"
+            raise Invalid("must be base64", field=field) from None
+        return Picture(content, **self.model_dump(exclude={"content_base64"}))
 
 
 class DocumentIn(Body):
@@ -65,22 +70,27 @@ class DocumentIn(Body):
     template_text: Annotated[
         Lines | None, Field(max_length=65536, description="A template of one's own, CNPL.")
     ] = None
-    data: Free = Field(default_factory=dict, description="What the template's data paths name.")
+    data: Free | None = Field(
+        None, description="What the template's data paths name. Needed unless there is a picture."
+    )
     picture: PictureIn | None = Field(
         None, description="A finished PDF or picture instead of template and data."
     )
     copies: int = Field(1, ge=1, le=50)
     title: Annotated[Line, Field(max_length=80, description="Shown in lists; no personal data.")] = ""
 
-    def request(self) -> DocumentRequest:
-        """The room's noun. Raises Invalid."""
-        given = self.model_dump(exclude={"picture"})
-        return DocumentRequest(**given, picture=self.picture.picture() if self.picture else None)
+    def request(self, number: int) -> DocumentRequest:
+        """The room's noun; ``number`` counts from 0. Raises Invalid."""
+        if self.data is None and self.picture is None:
+            raise Invalid("Field required", field=f"documents[{number}].data")
+        given = self.model_dump(exclude={"picture", "data"})
+        picture = self.picture.picture(number) if self.picture else None
+        return DocumentRequest(**given, data=self.data or {}, picture=picture)
 
 
 class JobIn(Body):
     printer: Reference = Field(description="A printer's id or name.")
-    documents: list[DocumentIn] = Field(min_length=1, max_length=1000)
+    documents: list[DocumentIn] = Field(min_length=1, max_length=500)
     lane: Literal["bench", "batch"] = "bench"
     hold: bool = False
 
@@ -159,13 +169,6 @@ class Wait(Query):
     )
 
 
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise Invalid("must be base64", field="documents.picture.content_base64") from None
-
-
 def label_out(label: Label) -> dict[str, Any]:
     """A label as the API shows it."""
     return {
@@ -232,7 +235,7 @@ def submit(headers_data: Key, json_data: JobIn) -> dict[str, Any]:
     """Print documents; the answer comes once they are durably stored. The same key again gives the same job."""
     request = PrintRequest(
         printer=json_data.printer,
-        documents=tuple(document.request() for document in json_data.documents),
+        documents=tuple(document.request(number) for number, document in enumerate(json_data.documents)),
         key=headers_data.idempotency_key,
         lane=json_data.lane,
         hold=json_data.hold,
