@@ -1475,3 +1475,10 @@ def reprint_label(
     """Print a label again: marked, counted, with a reason."""
     desk = _Desk(store)
     _show(desk.rooms.jobs.reprint(desk.actor, label_id, reason, _fresh(key)), as_json)
+
+
+@labels.command("quality")
+def label_quality(label_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """How well a label's barcodes can be scanned, by their geometry."""
+    desk = _Desk(store)
+    _show(desk.rooms.jobs.quality(desk.actor, label_id), as_json)

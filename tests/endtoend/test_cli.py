@@ -247,6 +247,8 @@ def test_people_are_masked_unless_there_is_a_reason(opened: Operator):
 IMPERSONAL = {
     *("version", "serve", "migrate", "settings", "demo", "erase", "backup"),
     *("templates list", "templates check", "templates render", "templates new"),
+    "labels quality",  # geometry
+    "jobs print",  # a file that stands as it is; what a job says of it is what "jobs submit" says
     *(
         "stores list",
         "stores create",
