@@ -120,7 +120,6 @@ class TextPiece(Piece):
             and self.joint == "\n"
             and style.orientation == "horizontal"
         )
-        self.is_quickest = self.is_quick and not self.trims and not self.backdrop
 
     def _sizes(self) -> None:
         own_least = self.element.own.get("minFontSize")
@@ -145,16 +144,6 @@ class TextPiece(Piece):
         if value == last:
             sheet.marks += marks
             return
-        if self.is_quickest and value and not value.isspace():
-            fitted = self.setter.fit(value, self.size, self.least)
-            size, weight, spacing, _, lines, over_width, over_height = fitted
-            if len(lines) == 1 and not over_width and not over_height:
-                text, runs, wide, missing = lines[0]
-                if not missing:
-                    mark = self._mark(size, weight, spacing, text, runs, wide)
-                    sheet.marks.append(mark)
-                    self._last = value, (mark,)
-                    return
         begun, said, given = len(sheet.marks), sheet.said, value
         if self.trims:
             if "  " in value:
@@ -162,24 +151,21 @@ class TextPiece(Piece):
             value = value.strip()
         if self.is_quick and value and not value.isspace():
             sheet.marks += self.backdrop
-            self._quickly(sheet, value)
+            fitted = self.setter.fit(value, self.size, self.least)
+            size, weight, spacing, _, lines, over_width, over_height = fitted
+            text, runs, wide, missing = lines[0]
+            if len(lines) == 1 and not (over_width or over_height or missing):
+                # What an upright text of a given size mostly is: one line.
+                sheet.marks.append(self._mark(size, weight, spacing, text, runs, wide))
+            else:
+                if over_width or over_height:
+                    fitted = self._unfit(sheet, value, fitted)
+                self.put(sheet, fitted)
         else:
             self._set(sheet, value)
         if sheet.said == said:
             # In a batch many texts are those of the label before: the sender's, the carrier's, the date.
             self._last = given, tuple(sheet.marks[begun:])
-
-    def _quickly(self, sheet: Sheet, value: str) -> None:
-        """An upright text of a given size; mostly it fits in one line."""
-        fitted = self.setter.fit(value, self.size, self.least)
-        size, weight, spacing, _, lines, over_width, over_height = fitted
-        text, runs, wide, missing = lines[0]
-        if len(lines) > 1 or over_width or over_height or missing:
-            if over_width or over_height:
-                fitted = self._unfit(sheet, value, fitted)
-            self.put(sheet, fitted)
-            return
-        sheet.marks.append(self._mark(size, weight, spacing, text, runs, wide))
 
     def _mark(
         self, size: int, weight: int, spacing: int, text: str, runs: tuple[Run, ...], wide: int

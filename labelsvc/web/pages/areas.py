@@ -9,7 +9,6 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from labelsvc.errors import Invalid, LabelsvcError
-from labelsvc.labels import PageWarning
 from labelsvc.printing import AreaRow
 from labelsvc.security import Right
 from labelsvc.waybills import sample_label
@@ -105,12 +104,11 @@ def _rows() -> tuple[AreaRow, ...]:
 
 def _shown(template: str, text: str) -> dict[str, Any]:
     page, picture = rooms().areas.preview(actor(), template, text, sample_label())
-    mine: list[PageWarning] = list(page.warnings)
     return {
         "picture": f"data:image/png;base64,{base64.b64encode(picture).decode()}",
         "width_mm": page.width_mm,
         "height_mm": page.height_mm,
-        "warnings": mine,
+        "warnings": page.warnings,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -51,7 +51,7 @@ def add() -> Response | tuple[str, int]:
             given["name"],
             given["uri"],
             given["profile"],
-            letters="font" if given["letters"] == "font" else "dots" if given["letters"] == "dots" else None,
+            letters=_letters(given) or None,
             font=given["font"] or None,
             **{name: value for name, value in changes.items() if value is not None},
         )
@@ -79,7 +79,7 @@ def edit(printer_id: str) -> Response | tuple[str, int]:
             name=given["name"],
             uri=given["uri"],
             profile=given["profile"],
-            letters="font" if given["letters"] == "font" else "dots" if given["letters"] == "dots" else "",
+            letters=_letters(given),
             font=given["font"],
             **_numbers(given),
         )
@@ -139,6 +139,11 @@ def _real() -> list[Printer]:
 
 def _given() -> dict[str, str]:
     return {name: request.form.get(name, "").strip() for name in (*_WORDS, *_NUMBERS)}
+
+
+def _letters(given: dict[str, str]) -> Literal["dots", "font", ""]:
+    """What was chosen; empty for the model's own."""
+    return "font" if given["letters"] == "font" else "dots" if given["letters"] == "dots" else ""
 
 
 def _numbers(given: dict[str, str]) -> dict[str, Any]:
