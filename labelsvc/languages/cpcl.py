@@ -25,7 +25,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from labelsvc.errors import Invalid
 from labelsvc.labels import BarMark, LineMark, Mark, MatrixMark, Page, RectMark, TextMark
 from labelsvc.languages import patches, raster
 from labelsvc.languages.target import Target
@@ -51,12 +50,7 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
 
     ``speed`` is 0 to 5, ``darkness`` the contrast, 0 to 3. ``FORM`` feeds to the next label.
     """
-    if page.dpi != target.dpi:
-        raise Invalid(
-            f"The page was composed for {page.dpi} dpi, the printer has {target.dpi}",
-            code="page.dpi",
-            field="dpi",
-        )
+    target.require_dpi(page)
     writing = _Label(page, target)
     body = patches.write(page, target, writing.say, writing.graphic)
     return b"".join([writing.head(), body, b"FORM\r\nPRINT\r\n"])

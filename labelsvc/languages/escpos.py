@@ -35,7 +35,6 @@ from typing import NamedTuple
 
 from escpos import constants
 
-from labelsvc.errors import Invalid
 from labelsvc.labels import BarMark, Mark, MatrixMark, Page, TextMark
 from labelsvc.languages import patches
 from labelsvc.languages.target import Target
@@ -77,12 +76,7 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
     ``darkness`` and ``speed`` are those of ``GS ( K`` (functions 49 and 50). Invalid if the page was composed for another
     resolution.
     """
-    if page.dpi != target.dpi:
-        raise Invalid(
-            f"The page was composed for {page.dpi} dpi, the printer has {target.dpi}",
-            code="page.dpi",
-            field="dpi",
-        )
+    target.require_dpi(page)
     said: list[Buffer] = [constants.HW_INIT]
     if target.darkness is not None:
         said.append(_CONTROL + b"1" + bytes([min(255, max(0, target.darkness))]))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
+from labelsvc.errors import Invalid
 from labelsvc.labels import Page
 
 
@@ -43,6 +44,15 @@ class Target:
     cut: bool = False
     coverage: Literal["gb2312", "gbk", "gb18030", "unicode"] = "gbk"
     slow_link: bool = False
+
+    def require_dpi(self, page: Page) -> None:
+        """Raise Invalid ``page.dpi`` for a page that was composed for another resolution."""
+        if page.dpi != self.dpi:
+            raise Invalid(
+                f"The page was composed for {page.dpi} dpi, the printer has {self.dpi}",
+                code="page.dpi",
+                field="dpi",
+            )
 
 
 class Language(Protocol):

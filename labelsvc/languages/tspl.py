@@ -25,7 +25,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from labelsvc.errors import Invalid
 from labelsvc.labels import DOTS_PER_MM, BarMark, LineMark, Mark, MatrixMark, Page, RectMark, TextMark
 from labelsvc.languages import patches, raster
 from labelsvc.languages.target import Target
@@ -54,12 +53,7 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
 
     ``speed`` is in inches a second, ``darkness`` 0 to 15.
     """
-    if page.dpi != target.dpi:
-        raise Invalid(
-            f"The page was composed for {page.dpi} dpi, the printer has {target.dpi}",
-            code="page.dpi",
-            field="dpi",
-        )
+    target.require_dpi(page)
     writing = _Label(page, target)
     body = patches.write(page, target, writing.say, writing.graphic)
     return b"".join([writing.head(), body, b"PRINT 1,1\r\n"])

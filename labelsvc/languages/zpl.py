@@ -97,12 +97,7 @@ _BARS = {
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:
     """One label format, ``^XA`` to ``^XZ``; Invalid if the page was composed for another resolution."""
-    if page.dpi != target.dpi:
-        raise Invalid(
-            f"The page was composed for {page.dpi} dpi, the printer has {target.dpi}",
-            code="page.dpi",
-            field="dpi",
-        )
+    target.require_dpi(page)
     fixed = page.fixed
     if fixed is not None:
         key = ("zpl", target, page.width, page.height)
