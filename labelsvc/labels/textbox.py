@@ -156,11 +156,13 @@ class TextPiece(Piece):
             text, runs, wide, missing = lines[0]
             if len(lines) == 1 and not (over_width or over_height or missing):
                 # What an upright text of a given size mostly is: one line.
-                sheet.marks.append(self._mark(size, weight, spacing, text, runs, wide))
-            else:
-                if over_width or over_height:
-                    fitted = self._unfit(sheet, value, fitted)
-                self.put(sheet, fitted)
+                mark = self._mark(size, weight, spacing, text, runs, wide)
+                sheet.marks.append(mark)
+                self._last = given, (*self.backdrop, mark)
+                return
+            if over_width or over_height:
+                fitted = self._unfit(sheet, value, fitted)
+            self.put(sheet, fitted)
         else:
             self._set(sheet, value)
         if sheet.said == said:
