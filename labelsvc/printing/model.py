@@ -30,6 +30,11 @@ MAX_PAPER_MM = 1000
 FITS: tuple[Fit, ...] = ("shrink", "actual", "fill")
 TURNS: tuple[Turning, ...] = ("auto", "0", "90", "180", "270")
 DITHERS: tuple[Dither, ...] = ("auto", "threshold", "diffusion")
+#: A question that a printer answers: ZPL ~HS, ESC/POS DLE EOT and ASB, TSPL <ESC>!?, the port status of USB's printer class.
+Status = Literal["none", "zpl-hs", "escpos", "tspl", "usb-port"]
+#: ZPL's odometer, ESC/POS GS ( H, a TSPL counter of labels.
+Proof = Literal["none", "odometer", "process-id", "label-count"]
+Sensor = Literal["gap", "black-mark", "continuous"]
 Coverage = Literal["gb2312", "gbk", "gb18030", "unicode"]
 
 #: The URI of a store's built-in printer, which has no wire: its labels are opened as PDF in a browser (P6).
@@ -122,29 +127,47 @@ def derive(states: Collection[LabelState]) -> JobState:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a profile's claims stand written. 出处"""
+
+    document: str  #: a manual or data sheet, with page or chapter where it has one
+    claims: tuple[str, ...]  #: names of the profile's fields
+
+
+@dataclass(frozen=True)
 class Profile:
-    """What a model of printer understands and can prove; one TOML file each. 机型"""
+    """What a model of printer understands and can prove; one TOML file each. 机型
+
+    Whatever no ``sources`` name isn't claimed: None, or empty, is "not known", and ``status`` or ``proof`` "none" is "is not
+    asked".
+    """
 
     name: str
     maker: str
     model: str
     language: str  #: a key of ``labelsvc.languages.LANGUAGES``
     dpi: int
-    proof: Literal["odometer", "none"] = "none"
-    status: Literal["zpl-hs", "none"] = "none"
+    proof: Proof = "none"  #: what proves that a label came out
+    status: Status = "none"  #: which question it answers
     head_width_mm: float | None = None  #: None: any width
     max_length_mm: float | None = None
-    speed: int | None = None  #: as the language means it (ZPL ^PR: inches a second)
-    darkness: int | None = None
+    speed: int | None = None  #: what is chosen for it, in inches a second
+    speeds: tuple[float, ...] = ()  #: what it can do, in inches a second, slowest first
+    darkness: int | None = None  #: what is chosen for it, on the language's scale
+    darkness_range: tuple[int, int] | None = None
+    sensors: tuple[Sensor, ...] = ()  #: what it can find the next label by
     graphics: Graphics = "runs"  #: how dots are packed for its wire
     letters: Letters = "dots"  #: how characters beyond ASCII come on paper
     font: str = ""  #: the printer's own name of the font that ``letters`` asks for
+    fonts: tuple[str, ...] = ()  #: fonts of Chinese that are in the printer, by its own names
     coverage: Coverage = "gb2312"  #: which characters that font has
-    cutter: bool = False
-    verified: Literal["emulator", "manual"] = (
-        "manual"  #: tried on an emulator, or read in the maker's manual only
-    )
-    sources: str = ""
+    cutter: bool = False  #: it cuts after each label
+    peeler: bool = False  #: it waits until the label is taken
+    options: tuple[Literal["cutter", "peeler"], ...] = ()  #: what can be fitted to it
+    quirks: tuple[str, ...] = ()  #: names from ``profiles.QUIRKS``
+    matches: tuple[str, ...] = ()  #: what it calls itself, case aside: ``profiles.propose``
+    verified: Literal["manual", "emulator", "hardware"] = "manual"  #: what it was tried on, if at all
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ class PrintersOut(Answer):
     items: list[PrinterOut]
 
 
+class SourceOut(Answer):
+    document: str
+    claims: list[str] = Field(description="The profile's fields that it is the source of.")
+
+
 class ProfileOut(Answer):
     name: str
     maker: str
@@ -87,16 +92,28 @@ class ProfileOut(Answer):
     dpi: int
     head_width_mm: float | None
     max_length_mm: float | None
-    proof: Literal["odometer", "none"] = Field(description="What proves that a label came out.")
-    status: Literal["zpl-hs", "none"]
-    verified: Literal["emulator", "manual"]
+    proof: Literal["none", "odometer", "process-id", "label-count"] = Field(
+        description="What proves that a label came out."
+    )
+    status: Literal["none", "zpl-hs", "escpos", "tspl", "usb-port"] = Field(
+        description="Which question about its state it answers."
+    )
+    verified: Literal["manual", "emulator", "hardware"]
+    speeds: list[float] = Field(description="Inches a second.")
+    darkness_range: list[int] | None = Field(description="Least and most, on the language's scale.")
+    sensors: list[Literal["gap", "black-mark", "continuous"]] = Field(description="How it finds a label.")
     graphics: Literal["raw", "runs", "zip"] = Field(description="How dots are packed for its wire.")
     letters: Letters
     font: str
+    fonts: list[str] = Field(description="Fonts of Chinese in the printer.")
     coverage: Literal["gb2312", "gbk", "gb18030", "unicode"] = Field(
         description="Which characters its font has."
     )
-    cutter: bool
+    cutter: bool = Field(description="It cuts after each label.")
+    peeler: bool = Field(description="It waits until a label is taken.")
+    options: list[Literal["cutter", "peeler"]] = Field(description="What can be fitted to it.")
+    quirks: list[str]
+    sources: list[SourceOut]
 
 
 class ProfilesOut(Answer):
