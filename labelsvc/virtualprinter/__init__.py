@@ -9,7 +9,9 @@ it.
     faults.py   what can be wrong with the printer, and how it is told so; pure
     tray.py     the paper that came out, and the odometer: files
     printer.py  buffer, print queue, head, status answers
-    port.py     the raw TCP port
+    port.py     a wire: the raw TCP port
+    usb.py      a wire: a USB device, over a Unix socket
+    serialline.py  a wire: a pseudo-terminal
     control.py  the HTTP port for tests and people: faults, state, labels
 
 Start it with ``python -m labelsvc.virtualprinter --tray DIR``.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import json
 import math
+import re
 import signal
 import sys
 import threading
@@ -19,8 +21,10 @@ from typing import Any
 from .control import ControlPort
 from .faults import BadFault, Faults
 from .port import RawPort
-from .printer import Build, Printer
+from .printer import Build, Printer, Wire
+from .serialline import SerialLine
 from .tray import Tray, TrayInUse
+from .usb import UsbPort
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,12 +37,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tray = Tray(options.tray)
         printer = Printer(
-            Build(options.name, options.dpi, options.width_mm, options.buffer_bytes, options.warm_up_s),
+            Build(
+                options.name,
+                options.maker,
+                options.model,
+                options.serial,
+                options.dpi,
+                options.width_mm,
+                options.buffer_bytes,
+                options.warm_up_s,
+            ),
             tray,
-            replace(Faults(), speed_mm_s=options.speed_mm_s, bytes_per_s=options.bytes_per_s),
+            options.faults,
         )
         raw_port = RawPort(printer, options.host, options.port)
-        control_port = ControlPort(printer, raw_port, options.host, options.control_port)
+        wires: list[Wire] = [raw_port]
+        also = ""
+        if options.usb:
+            wires.append(UsbPort(printer, options.usb, options.usb_id, options.fifo_bytes))
+            also += f" usb {options.usb}"
+        if options.pty:
+            wires.append(SerialLine(printer, options.pty))
+            also += f" pty {options.pty}"
+        for wire in wires:
+            wire.obey(printer.faults)
+        control_port = ControlPort(printer, wires, options.host, options.control_port)
     except (OSError, TrayInUse) as error:
         print(f"virtualprinter: {error}", file=sys.stderr)
         return 1
@@ -47,13 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threading.Thread(target=control_port.serve_forever, daemon=True).start()
     print(
         f"virtualprinter listening on tcp://{_authority(*raw_port.address)} "
-        f"control http://{_authority(options.host, control_port.server_port)}",
+        f"control http://{_authority(options.host, control_port.server_port)}{also}",
         flush=True,
     )
     signal.sigwait(signals)
-    raw_port.accept_connections(False)
     printer.stop()
-    raw_port.drop_connections()
+    for wire in wires:
+        wire.close()
     head.join()
     return 0
 
@@ -67,11 +90,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--control-port", type=_port, default=0, help="HTTP port for faults and labels; 0: a free one"
     )
+    parser.add_argument("--usb", type=Path, help="Unix socket of a USB device, see usb.py")
+    parser.add_argument("--usb-id", type=_usb_id, default="0525:a4a8", help="VENDOR:PRODUCT, hexadecimal")
+    parser.add_argument("--pty", type=Path, help="symbolic link to a pseudo-terminal: a serial line")
     parser.add_argument("--tray", type=Path, required=True, help="directory that the labels fall into")
     parser.add_argument("--dpi", type=_positive, default=203)
     parser.add_argument("--width-mm", type=_measure, default=104.0)
     parser.add_argument(
-        "--speed-mm-s", type=_fault("speed_mm_s", float), default=152.0, help="0: labels take no time"
+        "--speed-mm-s", type=_fault("speed_mm_s", float), help="default 152; 0: labels take no time"
     )
     parser.add_argument(
         "--bytes-per-s", type=_fault("bytes_per_s", int), help="speed of the link; default: no limit"
@@ -82,8 +108,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--warm-up-s", type=_measure, default=0.0, help="before the first label after power-on"
     )
+    parser.add_argument(
+        "--fifo-bytes", type=_positive, default=4096, help="taken from USB before the printer reads any"
+    )
     parser.add_argument("--name", default="vp", help="its device.friendly_name")
-    return parser.parse_args(arguments)
+    parser.add_argument("--maker", type=_id_text, default=Build.maker)
+    parser.add_argument("--model", type=_id_text, default=Build.model)
+    parser.add_argument("--serial", type=_id_text, default=Build.serial, help="its serial number")
+    parser.add_argument("--faults", type=_faults, default=Faults(), help="faults from the start, JSON")
+    options = parser.parse_args(arguments)
+    said = {fault: getattr(options, fault) for fault in ("speed_mm_s", "bytes_per_s")}
+    options.faults = replace(options.faults, **{fault: v for fault, v in said.items() if v is not None})
+    return options
 
 
 def _loopback(text: str) -> str:
@@ -113,6 +149,27 @@ def _measure(text: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError("must be a number from 0")
     return value
+
+
+def _usb_id(text: str) -> tuple[int, int]:
+    if not re.fullmatch("[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}", text):
+        raise argparse.ArgumentTypeError("must be two hexadecimal numbers of four digits")
+    return int(text[:4], 16), int(text[5:], 16)
+
+
+def _id_text(text: str) -> str:
+    if not re.fullmatch(r"[ -~]{1,60}", text) or re.search("[;:]", text):
+        raise argparse.ArgumentTypeError("must be 1 to 60 printable ASCII characters without ; and :")
+    return text
+
+
+def _faults(text: str) -> Faults:
+    try:
+        return Faults().changed(json.loads(text))
+    except (ValueError, RecursionError) as error:  # BadFault is a ValueError
+        raise argparse.ArgumentTypeError(
+            error.reason if isinstance(error, BadFault) else "is not JSON"
+        ) from None
 
 
 def _fault(field: str, convert: type[int] | type[float]) -> Callable[[str], Any]:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .faults import BadFault
-from .port import RawPort
-from .printer import Printer
+from .printer import Printer, Wire
 
 _LARGEST_BODY = 65_536
 _OUR_NAMES = {"127.0.0.1", "localhost", "::1"}
@@ -33,9 +33,9 @@ class ControlPort(socketserver.ThreadingMixIn, HTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, printer: Printer, raw_port: RawPort, host: str, port: int) -> None:
+    def __init__(self, printer: Printer, wires: Sequence[Wire], host: str, port: int) -> None:
         self.printer = printer
-        self.raw_port = raw_port
+        self.wires = wires
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Request)
 
@@ -70,7 +70,8 @@ class _Request(BaseHTTPRequestHandler):
             return
         if path == "/reset":
             self.server.printer.power_cycle()
-            self.server.raw_port.drop_connections()
+            for wire in self.server.wires:
+                wire.drop_connections()
             self._reply(200, self.server.printer.state())
         elif path == "/faults":
             try:
@@ -78,7 +79,8 @@ class _Request(BaseHTTPRequestHandler):
             except BadFault as error:
                 self._reply(400, {"field": error.field, "reason": error.reason})
                 return
-            self.server.raw_port.accept_connections(not faults.refuse_connections)
+            for wire in self.server.wires:
+                wire.obey(faults)
             self._reply(200, self.server.printer.state()["faults"])
         else:
             self._reply(404, {"field": "path", "reason": "nothing there"})

@@ -32,8 +32,14 @@ class Faults:
     ``silent``                       no query is answered
     ``silent_when_blocked``          none is answered while paper is out or the head open (newer firmware)
     ``refuse_connections``           nobody listens on the raw port; those connected stay
-    ``accept_never_read``            connections are accepted, their bytes stay in the kernel
-    ``die_after_bytes``              the connection that brings the last is reset; whole formats are printed
+    ``accept_never_read``            connections are accepted, their bytes stay on the wire
+    ``half_open``                    whoever is or gets connected over the network is never heard nor answered
+                                     again, not even when this is cleared, and is not told
+    ``half_open_after_bytes``        that begins with the connection that brings the last
+    ``unplugged``                    no cable: connections are lost, nobody can connect; the printer stays on
+    ``usb_serial``                   serial number on USB from the next plugging in; None: the printer's own
+    ``die_after_bytes``              the connection that brings the last is reset (a USB or serial cable is
+                                     ``unplugged``); whole formats are printed
     ``keep_partial``                 whether half a format outlives ``die_after_bytes``
     ``exit_after_bytes``             the program kills itself
     ``paper_out_after_labels``       so many labels come out; the paper ends within the one after them
@@ -50,9 +56,13 @@ class Faults:
     silent_when_blocked: bool = False
     refuse_connections: bool = False
     accept_never_read: bool = False
+    half_open: bool = False
+    unplugged: bool = False
     keep_partial: bool = True
     tilde_in_data: bool = False
+    usb_serial: str | None = None
     die_after_bytes: int | None = None
+    half_open_after_bytes: int | None = None
     exit_after_bytes: int | None = None
     paper_out_after_labels: int | None = None
     bytes_per_s: int | None = None
@@ -75,11 +85,12 @@ class Faults:
         return replace(self, **request)
 
 
-_FLAG, _COUNT, _RATE, _MEASURE = (
+_FLAG, _COUNT, _RATE, _MEASURE, _NAME = (
     "true or false",
     "a whole number from 0, or null",
     "a whole number from 1, or null",
     "a number from 0",
+    "1 to 60 printable ASCII characters, or null",
 )
 _KINDS = dict.fromkeys(
     (
@@ -90,12 +101,16 @@ _KINDS = dict.fromkeys(
         "silent_when_blocked",
         "refuse_connections",
         "accept_never_read",
+        "half_open",
+        "unplugged",
         "keep_partial",
         "tilde_in_data",
     ),
     _FLAG,
 ) | {
+    "usb_serial": _NAME,
     "die_after_bytes": _COUNT,
+    "half_open_after_bytes": _COUNT,
     "exit_after_bytes": _COUNT,
     "paper_out_after_labels": _COUNT,
     "bytes_per_s": _RATE,
@@ -108,7 +123,9 @@ def _check(field: str, kind: str, value: object) -> None:
     if kind == _FLAG:
         right = isinstance(value, bool)
     elif value is None:
-        right = kind in (_COUNT, _RATE)
+        right = kind in (_COUNT, _RATE, _NAME)
+    elif kind == _NAME:
+        right = isinstance(value, str) and value.isascii() and value.isprintable() and 1 <= len(value) <= 60
     elif isinstance(value, bool) or not isinstance(value, int | float):  # in Python True is an int
         right = False
     elif kind == _MEASURE:

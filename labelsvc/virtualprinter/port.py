@@ -1,6 +1,7 @@
 """The raw port (9100 on real printers): connections in, bytes to the printer, its answers back.
 
-Hides sockets: how a port refuses without giving up its number, how a connection is reset rather than closed.
+Hides sockets: how a port refuses without giving up its number, how a connection is reset rather than closed,
+how one goes on existing that nobody serves any more.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import termios
 import threading
 from functools import partial
 
-from .printer import ConnectionLost, Printer
-from .zpl import Stream
+from .faults import Faults
+from .printer import ConnectionForgotten, ConnectionLost, Line, Printer
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _RECEIVE_WINDOW_BYTES = 65_536
@@ -29,11 +30,11 @@ class RawPort:
         self._printer = printer
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
+        self._forgotten: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         # Bound but never listening: it keeps the number ours while connections are refused.
         self._reservation = self._bound((host, port))
         self.address: tuple[str, int] = self._reservation.getsockname()[:2]
-        self.accept_connections(True)
 
     @staticmethod
     def _bound(address: tuple[str, int]) -> socket.socket:
@@ -47,8 +48,18 @@ class RawPort:
             raise
         return bound
 
-    def accept_connections(self, accept: bool) -> None:
-        """Listen, or refuse whoever comes; those connected stay."""
+    def obey(self, faults: Faults) -> None:
+        """Listen, or refuse whoever comes; those connected stay, unless the cable is out."""
+        self._listen(not (faults.refuse_connections or faults.unplugged))
+        if faults.unplugged:
+            self.drop_connections()
+
+    def close(self) -> None:
+        """Refuse whoever comes, reset whoever is there."""
+        self._listen(False)
+        self.drop_connections()
+
+    def _listen(self, accept: bool) -> None:
         with self._lock:
             if accept and not self._listener:
                 self._listener = self._bound(self.address)
@@ -70,6 +81,10 @@ class RawPort:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     continue  # the host was quicker
+            while self._forgotten:
+                connection = self._forgotten.pop()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                connection.close()
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -80,41 +95,43 @@ class RawPort:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._connections.add(connection)
-            stream = self._printer.attach(partial(_unread_bytes, connection))
-            threading.Thread(target=self._serve, args=(connection, stream), daemon=True).start()
+            line = self._printer.attach(partial(_unread_bytes, connection), partial(_send, connection))
+            threading.Thread(target=self._serve, args=(connection, line), daemon=True).start()
 
-    def _serve(self, connection: socket.socket, stream: Stream) -> None:
+    def _serve(self, connection: socket.socket, line: Line) -> None:
         arrived = select.poll()
         arrived.register(connection, select.POLLIN)
+        forgotten = False
         try:
             while True:
                 arrived.poll()
                 try:
-                    answers = self._printer.take(
-                        stream, lambda most: connection.recv(most, socket.MSG_DONTWAIT)
-                    )
+                    if not self._printer.take(line, lambda most: connection.recv(most, socket.MSG_DONTWAIT)):
+                        return
                 except BlockingIOError:
                     continue
-                if answers is None:
-                    return
-                if answers:
-                    self._answer(connection, answers)
+        except ConnectionForgotten:
+            forgotten = True
         except ConnectionLost:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         except ConnectionError:
             return  # reset by the host: what arrived before it stays
         finally:
-            self._printer.detach(stream)
+            self._printer.detach(line)
             with self._lock:
                 self._connections.discard(connection)
-            connection.close()
+                if forgotten:
+                    self._forgotten.add(connection)
+                else:
+                    connection.close()
 
-    @staticmethod
-    def _answer(connection: socket.socket, answers: bytes) -> None:
-        try:
-            connection.sendall(answers)
-        except ConnectionError:
-            return  # nobody listens any more; what was sent before may still be unread
+
+def _send(connection: socket.socket, answer: bytes) -> None:
+    """What doesn't fit into the kernel is lost, as in a printer whose host doesn't listen."""
+    try:
+        connection.send(answer, socket.MSG_DONTWAIT)
+    except OSError:
+        return  # nobody listens any more; what was sent before may still be unread
 
 
 def _unread_bytes(connection: socket.socket) -> int:

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
 
 from . import zpl
 from .faults import Faults
@@ -36,15 +37,51 @@ class ConnectionLost(Exception):
     """The printer has dropped this connection: power cycle, a fault, or the end."""
 
 
+class ConnectionForgotten(ConnectionLost):
+    """The printer knows nothing of this connection any more, and the host is not told."""
+
+
+@dataclass(eq=False)
+class Line:
+    """One host's way to the printer.  A ``lasting`` one (USB, serial) is there whether a host is or not, so
+    that what one host left undone meets the next one's bytes; it outlives a cable pulled out."""
+
+    unread: Callable[[], int]
+    send: Callable[[bytes], None]
+    lasting: bool
+    stream: zpl.Stream = field(default_factory=zpl.Stream)
+    forgotten: bool = False
+
+
+class Wire(Protocol):
+    """One way to the printer: a raw port, a USB port, a serial line."""
+
+    def obey(self, faults: Faults) -> None:
+        """Be connectable, or not, as the faults want it."""
+
+    def drop_connections(self) -> None:
+        """The printer was switched off and on."""
+
+    def close(self) -> None:
+        """For good."""
+
+
 @dataclass(frozen=True)
 class Build:
     """What the printer is: resolution, head, buffer, how long it takes to be ready for its first label."""
 
     name: str = "vp"
+    maker: str = "labelsvc"
+    model: str = "virtual-203"
+    serial: str = "VP000001"
     dpi: int = 203
     width_mm: float = 104.0
     buffer_bytes: int = 262_144
     warm_up_s: float = 0.0
+
+    def device_id(self, serial: str) -> bytes:
+        """Its IEEE 1284 device id."""
+        return f"MFG:{self.maker};CMD:ZPL;MDL:{self.model};CLS:PRINTER;SN:{serial};".encode("ascii")
 
 
 @dataclass
@@ -63,12 +100,12 @@ class Printer:
     """One printer.  Every public method may be called from any thread; ``run`` is the head's own."""
 
     def __init__(self, build: Build, tray: Tray, faults: Faults) -> None:
-        self._build = build
+        self.build = build
         self._tray = tray
         self._faults = faults
         self._changed = threading.Condition(threading.RLock())
         self._queue: deque[_Batch] = deque()
-        self._streams: dict[zpl.Stream, Callable[[], int]] = {}  # oldest first; unread bytes of each
+        self._lines: list[Line] = []  # oldest first
         self._under_head: _Batch | None = None
         self._remainder_bytes = 0  # halves of formats whose connection is gone
         self._link_free_at = 0.0
@@ -80,92 +117,119 @@ class Printer:
 
     # ------------------------------------------------------------------ the port's side
 
-    def attach(self, unread: Callable[[], int]) -> zpl.Stream:
-        """A host has connected; ``unread`` tells how many of its bytes have arrived and are not yet taken."""
+    def attach(self, unread: Callable[[], int], send: Callable[[bytes], None], lasting: bool = False) -> Line:
+        """A host has connected, or a lasting line is ready.  ``unread`` tells how many of its bytes have
+        arrived and are not yet taken; ``send`` must return at once, whether anybody listens or not."""
         with self._changed:
-            stream = zpl.Stream()
-            self._streams[stream] = unread
-            return stream
+            line = Line(unread, send, lasting, forgotten=self._faults.half_open and not lasting)
+            self._lines.append(line)
+            return line
 
-    def detach(self, stream: zpl.Stream) -> None:
+    def detach(self, line: Line) -> None:
         """The host is gone and all it sent is read; half a format stays behind."""
         with self._changed:
-            if stream in self._streams:
-                del self._streams[stream]
-                self._keep_remainder(stream)
+            if line in self._lines:
+                self._lines.remove(line)
+                self._keep_remainder(line)
                 self._changed.notify_all()
 
-    def take(self, stream: zpl.Stream, read: Callable[[int], bytes]) -> bytes | None:
-        """Take in the next bytes of a connection as soon as the buffer, the link's speed and the faults
-        allow: ``read(most)`` must return at once, ``b""`` at the end of the stream.  Returns the answers to
-        send (maybe none), or None at the end.  Raises ConnectionLost, and whatever ``read`` raises."""
+    def take(self, line: Line, read: Callable[[int], bytes]) -> bool:
+        """Take in the next bytes of a line as soon as the buffer, the link's speed and the faults allow:
+        ``read(most)`` must return at once, ``b""`` at the end of the stream.  False at the end.  Raises
+        ConnectionLost, and whatever ``read`` raises."""
         with self._changed:
-            while (hindrance := self._read_hindrance(stream)) > 0:
+            while (hindrance := self._read_hindrance(line)) > 0:
                 self._changed.wait(None if hindrance == math.inf else hindrance)
             most = self._most_to_read()
             data = read(most) if most else b""
             if most and not data:
-                return None
+                return False
             self._bytes_received += len(data)
             if self._faults.bytes_per_s:
                 self._link_free_at = (
                     max(self._link_free_at, time.monotonic()) + len(data) / self._faults.bytes_per_s
                 )
-            stream.tilde_in_data = self._faults.tilde_in_data
-            answers = b"".join(self._obey(stream, event) for event in stream.feed(data))
-            self._burn_fuses(stream, len(data))
+            line.stream.tilde_in_data = self._faults.tilde_in_data
+            for event in line.stream.feed(data):
+                if answer := self._obey(line.stream, event):
+                    line.send(answer)
+            self._burn_fuses(line, len(data))
             self._changed.notify_all()
-            return answers
+            return True
 
-    def _read_hindrance(self, stream: zpl.Stream) -> float:
-        """Seconds to wait before this connection may be read; inf until something changes."""
-        if self._stopping or stream not in self._streams:
+    def bytes_before_cut(self, line: Line) -> int:
+        """How many more bytes may cross a line before ``die_after_bytes`` cuts it."""
+        with self._changed:
+            fuse = 0 if self._faults.unplugged else self._faults.die_after_bytes
+            return _LARGEST_READ if fuse is None else max(0, fuse - line.unread())
+
+    def _read_hindrance(self, line: Line) -> float:
+        """Seconds to wait before this line may be read; inf until something changes."""
+        if line.forgotten:
+            raise ConnectionForgotten
+        if self._stopping or line not in self._lines:
             raise ConnectionLost
         if self._faults.accept_never_read:
             return math.inf
         # With nothing to print, a format that is longer than the buffer is drawn while it comes in.
-        if self._queue and self._held_bytes() >= self._build.buffer_bytes:
+        if self._queue and self._held_bytes() >= self.build.buffer_bytes:
             return math.inf
         # One receive buffer, in order of arrival: else a host that comes back would be told "nothing here"
         # while the label of its former connection still waits to be read.
-        if any(
-            self._streams[older]() for older in itertools.takewhile(lambda s: s is not stream, self._streams)
-        ):
+        older = itertools.takewhile(lambda other: other is not line, self._lines)
+        if any(other.unread() for other in older if not other.forgotten):
             return math.inf
         return self._link_free_at - time.monotonic() if self._faults.bytes_per_s else 0.0
 
     def _most_to_read(self) -> int:
-        room = self._build.buffer_bytes - (self._held_bytes() if self._queue else 0)
+        room = self.build.buffer_bytes - (self._held_bytes() if self._queue else 0)
         limits = [_LARGEST_READ, room]
         if self._faults.bytes_per_s:
             limits.append(max(1, self._faults.bytes_per_s // _READS_PER_S))
-        limits += [
-            fuse for fuse in (self._faults.die_after_bytes, self._faults.exit_after_bytes) if fuse is not None
-        ]
-        return min(limits)
+        fuses = (
+            self._faults.die_after_bytes,
+            self._faults.half_open_after_bytes,
+            self._faults.exit_after_bytes,
+        )
+        return min(*limits, *(fuse for fuse in fuses if fuse is not None))
 
-    def _burn_fuses(self, stream: zpl.Stream, count: int) -> None:
-        exit_after, die_after = self._faults.exit_after_bytes, self._faults.die_after_bytes
-        if exit_after is not None:
-            self._faults = replace(self._faults, exit_after_bytes=exit_after - count)
-            if exit_after == count:
-                os.kill(os.getpid(), signal.SIGKILL)
-        if die_after is not None:
-            self._faults = replace(self._faults, die_after_bytes=die_after - count or None)
-            if die_after == count:
-                del self._streams[stream]
-                if self._faults.keep_partial:
-                    self._keep_remainder(stream)
-                self._changed.notify_all()
-                raise ConnectionLost
+    def _burn_fuses(self, line: Line, count: int) -> None:
+        if self._burnt("exit_after_bytes", count):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._burnt("half_open_after_bytes", count) and not line.lasting:
+            self._faults = replace(self._faults, half_open=True)
+            self._forget_connections()
+            raise ConnectionForgotten
+        if self._burnt("die_after_bytes", count):
+            if not self._faults.keep_partial:
+                line.stream.forget_all()
+            if line.lasting:
+                self._faults = replace(self._faults, unplugged=True)
+            else:
+                self._lines.remove(line)
+                self._keep_remainder(line)
+            self._changed.notify_all()
+            raise ConnectionLost
 
-    def _keep_remainder(self, stream: zpl.Stream) -> None:
-        if stream.partial:
-            self._remainder_bytes += stream.held_bytes
+    def _burnt(self, fuse: str, count: int) -> bool:
+        """Shorten a fuse by so many bytes; whether it has burnt down."""
+        left = getattr(self._faults, fuse)
+        if left is None:
+            return False
+        self._faults = self._faults.changed({fuse: left - count or None})
+        return bool(left == count)
+
+    def _forget_connections(self) -> None:
+        for line in self._lines:
+            line.forgotten |= not line.lasting
+
+    def _keep_remainder(self, line: Line) -> None:
+        if line.stream.partial:
+            self._remainder_bytes += line.stream.held_bytes
 
     def _held_bytes(self) -> int:
         waiting = sum(len(batch.format.raw) for batch in self._queue)
-        return waiting + self._remainder_bytes + sum(stream.held_bytes for stream in self._streams)
+        return waiting + self._remainder_bytes + sum(line.stream.held_bytes for line in self._lines)
 
     # ------------------------------------------------------------------ what the stream says
 
@@ -191,7 +255,7 @@ class Printer:
     def _answers(self) -> bool:
         return not (self._faults.silent or (self._faults.silent_when_blocked and self._faults.blocked))
 
-    def _cancel_all(self, stream: zpl.Stream) -> None:
+    def _cancel_all(self, stream: zpl.Stream | None) -> None:
         """``~JA``: everything goes but the label that is under the head, which comes out."""
         under_head = self._under_head
         self._queue.clear()
@@ -204,19 +268,19 @@ class Printer:
         """Power-on reset: buffer and print queue are empty, the label under the head stays half done."""
         self._queue.clear()
         self._forget_partial_formats(stream)
-        self._warm_at = time.monotonic() + self._build.warm_up_s
+        self._warm_at = time.monotonic() + self.build.warm_up_s
         self._faults = replace(self._faults, paused=False)
 
     def _forget_partial_formats(self, speaking: zpl.Stream | None) -> None:
         self._remainder_bytes = 0
-        for stream in self._streams:
-            if stream is speaking:
-                stream.forget()  # what it says behind the command still holds
+        for line in self._lines:
+            if line.stream is speaking:
+                line.stream.forget()  # what it says behind the command still holds
             else:
-                stream.forget_all()
+                line.stream.forget_all()
 
     def _partial(self) -> bool:
-        return self._remainder_bytes > 0 or any(stream.partial for stream in self._streams)
+        return self._remainder_bytes > 0 or any(line.stream.partial for line in self._lines)
 
     def _labels_left(self) -> int:
         return self._queue[0].copies_left if self._queue else 0
@@ -225,7 +289,7 @@ class Printer:
         """The three lines of ``~HS`` without their frames (ZPL II guide 45541L-004 pp. 171-172), 82 bytes
         when framed."""
         faults = self._faults
-        full = self._held_bytes() >= self._build.buffer_bytes
+        full = self._held_bytes() >= self.build.buffer_bytes
         return [
             (
                 f"030,{faults.paper_out:d},{faults.paused:d},{min(self._length_dots, 9999):04d},"
@@ -244,7 +308,7 @@ class Printer:
             case "device.host_status":
                 return b"\r\n".join(self._host_status())
             case "device.friendly_name":
-                return self._build.name.encode("ascii", "replace")
+                return self.build.name.encode("ascii", "replace")
         return b"?"
 
     # ------------------------------------------------------------------ the head
@@ -302,7 +366,7 @@ class Printer:
 
     def _length_mm(self, batch: _Batch) -> float:
         dots = batch.format.length_dots
-        return dots / self._build.dpi * _MM_PER_INCH if dots else _DEFAULT_LENGTH_MM
+        return dots / self.build.dpi * _MM_PER_INCH if dots else _DEFAULT_LENGTH_MM
 
     # ------------------------------------------------------------------ the control port's side
 
@@ -310,15 +374,34 @@ class Printer:
         """Apply {fault: value} as a whole or not at all.  Raises BadFault."""
         with self._changed:
             self._faults = self._faults.changed(request)
+            if self._faults.half_open:
+                self._forget_connections()
             self._changed.notify_all()
             return self._faults
+
+    @property
+    def faults(self) -> Faults:
+        """All faults in force."""
+        return self._faults
+
+    def port_status(self) -> int:
+        """One byte for GET_PORT_STATUS: not in error 0x08, selected 0x10, paper empty 0x20."""
+        faults = self._faults
+        ready = not (faults.blocked or faults.paused)
+        return ready * 0x08 + (not faults.paused) * 0x10 + faults.paper_out * 0x20
+
+    def soft_reset(self) -> None:
+        """SOFT_RESET of the USB printer class: all that was received is gone, but the label under the head."""
+        with self._changed:
+            self._cancel_all(None)
+            self._changed.notify_all()
 
     def power_cycle(self) -> None:
         """Off and on again: buffer, partial formats and connections are gone, odometer, paper and faults
         stay."""
         with self._changed:
-            self._streams.clear()
             self._forget_everything(None)
+            self._lines = [line for line in self._lines if line.lasting]
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -333,9 +416,9 @@ class Printer:
         bytes, the names of ``cut`` labels, the faults in force."""
         with self._changed:
             return {
-                "name": self._build.name,
-                "dpi": self._build.dpi,
-                "width_mm": self._build.width_mm,
+                "name": self.build.name,
+                "dpi": self.build.dpi,
+                "width_mm": self.build.width_mm,
                 "printed": self._printed,
                 "odometer": self._tray.odometer,
                 "queue": len(self._queue),
@@ -344,7 +427,7 @@ class Printer:
                 "paper": "out" if self._faults.paper_out else "loaded",
                 "head": "open" if self._faults.head_open else "closed",
                 "partial": self._partial(),
-                "connections": len(self._streams),
+                "connections": sum(not line.lasting for line in self._lines),
                 "bytes_received": self._bytes_received,
                 "buffered": self._held_bytes(),
                 "cut": self._tray.cut_labels(),

@@ -3,6 +3,7 @@ tray."""
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -33,7 +34,8 @@ class Process:
         )
         line = self.program.stdout.readline()
         found = re.fullmatch(
-            r"virtualprinter listening on tcp://127\.0\.0\.1:(\d+) control http://127\.0\.0\.1:(\d+)\n", line
+            r"virtualprinter listening on tcp://127\.0\.0\.1:(\d+) control http://127\.0\.0\.1:(\d+)\b.*\n",
+            line,
         )
         assert found, f"unexpected first line {line!r}"
         self.port, self.control_port = int(found[1]), int(found[2])
@@ -774,3 +776,216 @@ def test_control_answers_only_to_loopback_names(printer):
     assert printer.request("GET", "/state", headers={"Host": "printer.example"})[0] == 403
     assert printer.request("POST", "/faults", b"{}", {"Host": "127.0.0.1.example"})[0] == 403
     assert printer.request("GET", "/state", headers={"Host": f"localhost:{printer.control_port}"})[0] == 200
+
+
+# ---------------------------------------------------------------- USB and serial
+
+
+class UsbHost:
+    """A host's USB library, as far as a printer meets it."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(str(path))
+
+    def transfer(self, op, payload=b""):
+        self.socket.sendall(op + len(payload).to_bytes(4, "big") + payload)
+        return self.exactly(int.from_bytes(self.exactly(4), "big"))
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            piece = self.socket.recv(count - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        return data
+
+    def descriptor(self):
+        return json.loads(self.transfer(b"D"))
+
+    def write(self, data, timeout_ms=PATIENCE_S * 1000):
+        return int.from_bytes(self.transfer(b"O", timeout_ms.to_bytes(4, "big") + data), "big")
+
+    def read(self, most=1000, timeout_ms=PATIENCE_S * 1000):
+        return self.transfer(b"I", timeout_ms.to_bytes(4, "big") + most.to_bytes(4, "big"))
+
+    def control(self, kind, request, length=1000):
+        setup = bytes([kind, request]) + b"\0\0\0\0" + length.to_bytes(2, "little")
+        return self.transfer(b"C", setup + (1000).to_bytes(4, "big"))
+
+
+@pytest.fixture
+def start_usb(start, tmp_path):
+    def start_one(*options):
+        printer = start("--usb", str(tmp_path / "usb"), *options)
+        printer.usb = tmp_path / "usb"
+        return printer
+
+    return start_one
+
+
+def test_usb_prints_and_answers(start_usb):
+    """Bulk out prints, bulk in brings the answers, the descriptor names the device; an idle device answers
+    a read with nothing when its time is over."""
+    printer = start_usb("--serial", "42A", "--model", "X1", "--maker", "Acme")
+    host = UsbHost(printer.usb)
+    assert host.descriptor() == {
+        "vendor": 0x0525,
+        "product": 0xA4A8,
+        "serial": "42A",
+        "manufacturer": "Acme",
+        "model": "X1",
+        "in": 0x81,
+        "out": 2,
+        "interface": 0,
+        "configuration": 1,
+    }
+    assert host.read(timeout_ms=1) == b""
+    label = a_format(b"x" * 10_000) + ODOMETER
+    sent = 0
+    while sent < len(label):
+        sent += host.write(label[sent:])
+    assert host.read() == b'"0"'
+    printer.wait(printed=1)
+    assert printer.labels() == [label.removesuffix(ODOMETER)]
+
+
+def test_usb_class_requests(start_usb):
+    """The device id is the one of IEEE 1284, the port status tells paper and error, a soft reset empties the
+    buffers; any other request is a stall."""
+    printer = start_usb("--serial", "42A", "--model", "X1", "--maker", "Acme")
+    host = UsbHost(printer.usb)
+    name = b"MFG:Acme;CMD:ZPL;MDL:X1;CLS:PRINTER;SN:42A;"
+    assert host.control(0xA1, 0) == b"\0" + (len(name) + 2).to_bytes(2, "big") + name
+    assert host.control(0xA1, 0, 5)[1:] == b"\0" + bytes([len(name) + 2]) + name[:3]
+    assert host.control(0xA1, 1) == b"\0\x18"
+    printer.faults(paper_out=True)
+    assert host.control(0xA1, 1) == b"\0\x30"
+    host.write(a_format(b"gone") + b"^XA^FDhalf")
+    printer.wait(queue=1, partial=True)
+    assert host.control(0x21, 2) == b"\0"
+    printer.wait(queue=0, partial=False)
+    assert host.control(0x80, 6) == b"\1"
+
+
+def test_usb_takes_no_more_than_it_holds(start_usb):
+    """A device whose printer doesn't read takes what its memory holds, then nothing; what it took comes out
+    though the host is gone."""
+    printer = start_usb("--fifo-bytes", "100")
+    printer.faults(accept_never_read=True)
+    host = UsbHost(printer.usb)
+    label = a_format(b"x" * 30)
+    assert len(label) < 100 < 2 * len(label)
+    assert host.write(label * 2, timeout_ms=1) == 100
+    assert host.write(label, timeout_ms=1) == 0
+    host.socket.close()
+    printer.faults(accept_never_read=False)
+    printer.wait(printed=1, partial=True)
+    assert printer.labels() == [label]
+
+
+def test_a_dead_host_transfers_nothing_more(start_usb):
+    """A host that dies in the middle of a transfer has sent what the device had taken by then."""
+    printer = start_usb("--fifo-bytes", "100")
+    printer.faults(accept_never_read=True)
+    host = UsbHost(printer.usb)
+    payload = (60_000).to_bytes(4, "big") + a_format(b"x" * 300)
+    host.socket.sendall(b"O" + len(payload).to_bytes(4, "big") + payload)
+    host.socket.shutdown(socket.SHUT_RDWR)
+    assert host.socket.recv(1) == b""
+    printer.faults(accept_never_read=False)
+    assert printer.wait(partial=True)["bytes_received"] == 100
+
+
+def test_usb_unplugged_and_plugged_in_again(start_usb):
+    """Unplugged, the device is gone; plugged in again it is there, under another serial number if told so,
+    and what the printer had received is printed all the same."""
+    printer = start_usb()
+    printer.faults(paused=True)
+    host = UsbHost(printer.usb)
+    host.write(a_format(b"a"))
+    printer.wait(queue=1)
+    printer.faults(unplugged=True)
+    with pytest.raises((EOFError, BrokenPipeError)):
+        host.read()
+    with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
+        UsbHost(printer.usb)
+    printer.faults(unplugged=False, usb_serial="other", paused=False)
+    assert UsbHost(printer.usb).descriptor()["serial"] == "other"
+    printer.wait(printed=1)
+
+
+def test_usb_unplugged_in_mid_write(start_usb):
+    """The cable leaves at exactly that byte; half a format is met by the next host."""
+    printer = start_usb()
+    printer.faults(die_after_bytes=20)
+    host = UsbHost(printer.usb)
+    with pytest.raises(EOFError):
+        host.write(a_format(b"cut"))
+    assert printer.wait(bytes_received=20, partial=True)["faults"]["unplugged"] is True
+    printer.faults(unplugged=False)
+    UsbHost(printer.usb).write(a_format(b"whole"))
+    printer.wait(printed=1, partial=False)
+    assert printer.labels() == [a_format(b"whole")]
+
+
+def test_a_serial_line(start, tmp_path):
+    """The line prints and answers, byte for byte, and stays when a host closes it; unplugged it is hung up,
+    plugged in again it is at the same place."""
+    printer = start("--pty", str(tmp_path / "line"))
+    label = a_format(bytes(range(256)).replace(b"^", b""))
+    for count in (1, 2):
+        with (tmp_path / "line").open("r+b", buffering=0) as line:
+            line.write(label + ODOMETER)
+            assert re.fullmatch(rb'"\d"', line.read(3))
+            printer.wait(printed=count)
+    assert printer.labels() == [label] * 2
+    with (tmp_path / "line").open("r+b", buffering=0) as line:
+        printer.faults(unplugged=True)
+        assert not (tmp_path / "line").is_symlink()
+        with pytest.raises(OSError):
+            line.write(b"x")
+    printer.faults(unplugged=False)
+    with (tmp_path / "line").open("r+b", buffering=0) as line:
+        line.write(ODOMETER)
+        assert line.read(3) == b'"2"'
+
+
+def test_a_serial_line_takes_no_more_than_it_holds(start, tmp_path):
+    """A printer that doesn't read stops the host; set free, everything comes out in order."""
+    printer = start("--pty", str(tmp_path / "line"), "--faults", '{"accept_never_read": true}')
+    sent = [a_format(b"%03d" % n + b"x" * 1000) for n in range(100)]
+    stream = b"".join(sent)
+    handle = os.open(tmp_path / "line", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+    taken = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            taken += os.write(handle, stream[taken:])
+    assert taken < len(stream)
+    os.set_blocking(handle, True)
+    printer.faults(accept_never_read=False)
+    while taken < len(stream):
+        taken += os.write(handle, stream[taken:])
+    os.close(handle)
+    printer.wait(printed=100)
+    assert printer.labels() == sent
+
+
+def test_half_open(printer):
+    """Connections of a printer that has forgotten them are neither read nor answered nor closed; who comes
+    later is served."""
+    with printer.connect() as before:
+        assert ask(before, ODOMETER) == b"0"
+        printer.faults(half_open_after_bytes=10)
+        before.sendall(a_format(b"x"))
+        printer.wait(bytes_received=len(ODOMETER) + 10)
+        printer.faults(half_open=False)
+        before.sendall(b"~HS\r\n")
+        with printer.connect() as after:
+            assert ask(after, ODOMETER) == b"0"
+            assert len(ask_status(after)) == 3
+        before.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            before.recv(1)

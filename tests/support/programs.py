@@ -82,6 +82,8 @@ class VirtualPrinter:
     control_url: str
     tray: Path
     process: subprocess.Popen[str]
+    usb: Path | None = None
+    pty: Path | None = None
 
     @property
     def uri(self) -> str:
@@ -123,14 +125,18 @@ def mock_carrier(tmp_path: Path, **options: Any) -> Iterator[MockCarrier]:
 
 @contextmanager
 def virtual_printer(tmp_path: Path, **options: Any) -> Iterator[VirtualPrinter]:
-    """Run the virtual printer, by default with no waits for paper; ``options`` are its command line's."""
+    """Run the virtual printer, by default with no waits for paper; ``options`` are its command line's: ``usb``
+    and ``pty`` give it these wires too, ``faults`` may be a dict."""
     tray = Path(options.pop("tray", tmp_path / "tray"))
     tray.mkdir(parents=True, exist_ok=True)
     options = {"port": 0, "control_port": 0, "speed_mm_s": 0, **options}
+    if isinstance(options.get("faults"), dict):
+        options["faults"] = json.dumps(options["faults"])
     with _running("labelsvc.virtualprinter", {"tray": tray, **options}) as (process, line):
         found = re.search(r"tcp://([^:]+):(\d+) control (http://\S+)", line)
         assert found, line
-        yield VirtualPrinter(found[1], int(found[2]), found[3].rstrip("/"), tray, process)
+        wires = (Path(options[wire]) if wire in options else None for wire in ("usb", "pty"))
+        yield VirtualPrinter(found[1], int(found[2]), found[3].rstrip("/"), tray, process, *wires)
 
 
 @contextmanager
