@@ -74,9 +74,11 @@ class Collected:
         self.ended = threading.Event()
 
     def __call__(self, peer: socket.socket) -> None:
-        while found := peer.recv(65536):
-            self.data += found
-        self.ended.set()
+        try:
+            while found := peer.recv(65536):
+                self.data += found
+        finally:
+            self.ended.set()
 
 
 @pytest.fixture(params=["tcp", "file"])
@@ -248,6 +250,32 @@ def test_aborting_ends_a_write_in_another_thread_and_discards_the_rest(peer_of):
     link.abort()
     writer.join(5)
     assert broken and broken[0].sent < len(BIG)
+
+
+def test_nothing_is_written_without_leave(way):
+    """P7: a link whose leave was taken away writes nothing, and says that surely nothing left (a lease that ran out)."""
+    uri, arrived = way
+    link = parse_uri(uri).connect()
+    link.write(LABEL, "a-1.zpl")
+    link.flush()
+    link.may_go = lambda: False
+    with pytest.raises(TransportBroken) as fault:
+        link.write(LABEL, "b-1.zpl")
+    assert (fault.value.reason, fault.value.sent) == ("lease_lost", 0)
+    link.close()
+    assert arrived() == LABEL
+
+
+def test_leave_taken_in_the_middle_of_a_write_ends_it(peer_of):
+    """P7: leave is asked for before each piece; once it is gone the rest, also of this machine's buffer, never leaves."""
+    taken = threading.Event()
+    link = parse_uri(f"tcp://127.0.0.1:{peer_of(lambda _: None).port}").connect()
+    link.may_go = lambda: not taken.is_set()
+    threading.Timer(0.1, taken.set).start()
+    with pytest.raises(TransportBroken) as fault:
+        link.write(BIG, "")
+    assert fault.value.reason == "lease_lost"
+    assert 0 < fault.value.sent < len(BIG)
 
 
 def test_a_half_open_peer_answers_and_closes(peer_of):

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from labelsvc.errors import Invalid
 from labelsvc.printing.transports import file, tcp
-from labelsvc.printing.transports.link import Link, Transport, TransportBroken
+from labelsvc.printing.transports.link import Guarded, Link, Transport, TransportBroken
 
 #: URI scheme -> parser. A parser raises Invalid on field ``uri``.
 TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
@@ -19,7 +19,7 @@ TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
     "file": file.parse,
 }
 
-__all__ = ["TRANSPORTS", "Link", "Transport", "TransportBroken", "parse_uri"]
+__all__ = ["TRANSPORTS", "Guarded", "Link", "Transport", "TransportBroken", "parse_uri"]
 
 
 def parse_uri(uri: str) -> Transport:

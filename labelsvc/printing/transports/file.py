@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote
 
 from labelsvc.errors import Invalid
-from labelsvc.printing.transports.link import TransportBroken
+from labelsvc.printing.transports.link import Guarded, TransportBroken
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
@@ -42,10 +42,11 @@ class Directory:
         return DirectoryLink(self.path)
 
 
-class DirectoryLink:
+class DirectoryLink(Guarded):
     """The directory, in use."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
 
     def write(self, data: bytes, name: str) -> None:
@@ -59,6 +60,7 @@ class DirectoryLink:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            self.require_leave(0)
             sent = len(data)  # a rename that reports a fault may have been done
             draft.rename(self._path / name)
             folder = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -66,6 +68,10 @@ class DirectoryLink:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+        except TransportBroken:
+            with suppress(OSError):
+                draft.unlink()
+            raise
         except OSError as error:
             with suppress(OSError):
                 draft.unlink()

@@ -5,6 +5,7 @@ Hides nothing; the spooler is written against these three.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from labelsvc.errors import Unavailable
@@ -24,11 +25,37 @@ class TransportBroken(Unavailable):
         self.sent = sent
 
 
+class Guarded:
+    """What every link asks before each piece that it writes: whether it still may.
+
+    ``may_go`` is set by who opened the link, and answers at once: a machine whose lease of the printer ran out, perhaps
+    while it stood still in the middle of a write, must not write on.
+    """
+
+    may_go: Callable[[], bool]
+
+    def __init__(self) -> None:
+        self.may_go = lambda: True
+
+    def require_leave(self, sent: int) -> None:
+        """Raise TransportBroken ``lease_lost`` unless the next byte after ``sent`` ones may leave."""
+        if not self.may_go():
+            raise TransportBroken(
+                "the right to drive the printer was lost while writing", reason="lease_lost", sent=sent
+            )
+
+
 class Link(Protocol):
     """An open way to one printer; used by one thread, but ``close`` may come from any."""
 
+    #: Asked before each piece of a write; see ``Guarded``, from which links have it.
+    may_go: Callable[[], bool]
+
     def write(self, data: bytes, name: str) -> None:
-        """Hand all of ``data`` to this machine's end; ``name`` is what a file is called. Raises TransportBroken with ``sent``."""
+        """Hand all of ``data`` to this machine's end; ``name`` is what a file is called. Raises TransportBroken with ``sent``.
+
+        Before each piece ``may_go`` is asked: after a no nothing more leaves, also of what still lies in this machine.
+        """
 
     def flush(self) -> None:
         """Return when the printer's end has taken everything. Raises TransportBroken: how much it took is not known."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult
 
 from labelsvc.errors import Invalid
-from labelsvc.printing.transports.link import TransportBroken
+from labelsvc.printing.transports.link import Guarded, TransportBroken
 
 _CHUNK = 16 * 1024
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|[0-9a-fA-F:.]{2,45}")
@@ -70,10 +70,11 @@ class Tcp:
         return TcpLink(peer, self.stall_s)
 
 
-class TcpLink:
+class TcpLink(Guarded):
     """One connection."""
 
     def __init__(self, peer: socket.socket, stall_s: float) -> None:
+        super().__init__()
         self._peer = peer
         self._stall_s = stall_s
         self._closing = threading.Lock()
@@ -86,7 +87,9 @@ class TcpLink:
         try:
             self._still_there()
             while sent < len(data):
-                if self._wait(select.POLLOUT, min(0.1, self._stall_s)):
+                room = self._wait(select.POLLOUT, min(0.1, self._stall_s))
+                self.require_leave(sent)
+                if room:
                     sent += self._peer.send(data[sent : sent + _CHUNK])
                 clock.look(sent, self._unacknowledged())
         except (TransportBroken, OSError) as fault:
@@ -98,6 +101,7 @@ class TcpLink:
         clock = _StallClock(self._stall_s)
         try:
             while (left := self._unacknowledged()) > 0:
+                self.require_leave(0)
                 clock.look(left)
                 self._wait(0, 0.002)
         except (TransportBroken, OSError) as fault:
