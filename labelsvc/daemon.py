@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
-from labelsvc.errors import LabelsvcError
+from labelsvc.errors import LabelsvcError, Unavailable
 from labelsvc.labels import StandardTemplates, compose
 from labelsvc.languages import Target, encode
 from labelsvc.log import configure, get_logger
@@ -27,6 +30,7 @@ from labelsvc.printing import (
 )
 from labelsvc.security import Accounts, Audit, Keys, Sealer
 from labelsvc.settings import Settings
+from labelsvc.systemd import Heartbeat, ServiceManager
 from labelsvc.waybills import (
     Batches,
     CarrierLogos,
@@ -49,6 +53,8 @@ log = get_logger("daemon")
 
 #: How often waybills left open are looked after, and printing's news read.
 ROUND_S = 1.0
+#: How long the driver or our own writers may hang before only a new process helps; all that is waited for ends sooner.
+STUCK_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ class Rounds:
         self, name: str, *duties: Callable[[], object], hurry: Callable[[], object] | None = None
     ) -> None:
         """``hurry`` is called once the thread is to stop, so that a long duty ends early."""
+        self.name = name
         self._duties = duties
         self._hurry = hurry
         self._stopped = threading.Event()
@@ -160,6 +167,11 @@ class Rounds:
             self._hurry()
         self._thread.join(10)
 
+    def stuck(self) -> str:
+        """That the thread is dead, if it is; a long round is none, it may wait for a network."""
+        dead = self._thread.ident is not None and not self._thread.is_alive() and not self._stopped.is_set()
+        return "their thread is dead" if dead else ""
+
     def _go(self) -> None:
         while not self._stopped.is_set():
             for duty in self._duties:
@@ -171,6 +183,31 @@ class Rounds:
                 except Exception:
                     log.exception("round.broke", duty=duty.__qualname__)
             self._stopped.wait(ROUND_S)
+
+
+class BooksCheck:
+    """Whether the books can be written, or say why not; only "busy" without end is ours: a writer of this process hangs."""
+
+    def __init__(self, database: Database, patience_s: float = STUCK_S) -> None:
+        self._database = database
+        self._patience_s = patience_s
+        self._busy_since = 0.0
+
+    def __call__(self) -> str:
+        """What is stuck, or ""; takes as long as the database lets writers wait."""
+        began = time.monotonic()
+        try:
+            with self._database.transaction():
+                pass
+        except Unavailable as fault:
+            # A server that is away, or a full disk: another process would fare no better.
+            if fault.code == "database.busy":
+                self._busy_since = self._busy_since or began
+                if time.monotonic() - self._busy_since > self._patience_s:
+                    return "nobody can write to the database"
+                return ""
+        self._busy_since = 0.0
+        return ""
 
 
 class Forgetful(Protocol):
@@ -240,21 +277,23 @@ def serve(settings: Settings) -> None:
     from labelsvc.web import serve as serve_http
 
     configure(settings.log_level)
-    running: list[Spooler | Rounds] = []
+    manager = ServiceManager.take(os.environ)
+    running: list[Spooler | Rounds | Heartbeat] = []
 
     def make_app() -> Flask:
         rooms = assemble(settings)
+        checks: dict[str, Callable[[], str]] = {"database": BooksCheck(rooms.database)}
         if settings.spooler:
-            running.append(
-                Spooler(
-                    rooms.database,
-                    rooms.printers,
-                    rooms.jobs,
-                    poll_s=settings.poll_s,
-                    printer_retry_s=settings.printer_retry_s,
-                    proof_timeout_s=settings.proof_timeout_s,
-                )
+            spooler = Spooler(
+                rooms.database,
+                rooms.printers,
+                rooms.jobs,
+                poll_s=settings.poll_s,
+                printer_retry_s=settings.printer_retry_s,
+                proof_timeout_s=settings.proof_timeout_s,
             )
+            checks["spooler"] = partial(spooler.stuck, STUCK_S)
+            running.append(spooler)
         threading.Thread(target=_warm_up, args=(rooms.templates,), name="warm-up", daemon=True).start()
         # What only reads our own books, what asks the network, and what asks it hundreds of times: each in a thread of its
         # own, so that a slow network doesn't keep a printed label from being known.
@@ -273,6 +312,8 @@ def serve(settings: Settings) -> None:
             )
         )
         running.append(Rounds("batches", rooms.batches.work, hurry=rooms.batches.stop))
+        checks |= {part.name: part.stuck for part in running if isinstance(part, Rounds)}
+        running.insert(0, Heartbeat(manager, checks))  # ends first: a part that has stopped isn't stuck
         for part in running:
             part.start()
         return create_app(rooms, settings)
@@ -280,10 +321,18 @@ def serve(settings: Settings) -> None:
     def ready(address: str) -> None:
         log.info("daemon.ready", listening=address)
         print(f"labelsvc listening on {address}", flush=True)
+        # Only now: the schema is up to date, the driver waits for its lock or has it, and requests are answered.
+        manager.tell(ready=1, status=f"listening on {address}")
 
     def stop() -> None:
         for part in running:
             part.stop()
         log.info("daemon.stopped")
 
-    serve_http(make_app, settings, on_ready=ready, on_stop=stop)
+    serve_http(
+        make_app,
+        settings,
+        on_ready=ready,
+        on_stopping=lambda: manager.tell(stopping=1, status="finishing what is in hand"),
+        on_stop=stop,
+    )

@@ -85,6 +85,7 @@ class Spooler:
         self._lock = DriverLock(lock_path) if lock_path is not None else SessionDriverLock(database)
         self._threads: dict[str, _OnePrinter] = {}
         self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
+        self._turned_at = 0.0
 
     @property
     def driving(self) -> bool:
@@ -94,6 +95,16 @@ class Spooler:
     def still_driving(self) -> bool:
         """The same, looked up anew: another process may drive them since the database was away."""
         return self._lock.check()
+
+    def stuck(self, patience_s: float) -> str:
+        """Why this process will never drive again by itself, or "": a slow printer holds up only its own thread."""
+        if self.stopping.is_set() or self._warden.ident is None:
+            return ""
+        if not self._warden.is_alive():
+            return "the thread that starts the printers' threads is dead"
+        if self.driving and time.monotonic() - self._turned_at > patience_s:
+            return f"the thread that starts the printers' threads has hung for {patience_s:.0f} s"
+        return ""
 
     def start(self) -> None:
         """Begin in the background: wait for the lock, sweep up after a dead process, then drive."""
@@ -127,6 +138,7 @@ class Spooler:
 
     def _watch(self) -> None:
         while self._lock.acquire(self.stopping):
+            self._turned_at = time.monotonic()
             log.info("spooler.driving")
             self._drive()
             if self.stopping.is_set():
@@ -143,6 +155,7 @@ class Spooler:
         """Start what is to be driven until told to stop, or the lock is lost."""
         swept = False
         while not self.stopping.is_set():
+            self._turned_at = time.monotonic()
             if not self._lock.check():
                 return
             try:

@@ -25,14 +25,18 @@ def serve(
     make_app: Callable[[], Flask],
     settings: Settings,
     on_ready: Callable[[str], None],
+    on_stopping: Callable[[], None],
     on_stop: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT, which let answers in hand finish; returns by SystemExit.
 
+    Where systemd holds the port (socket activation) its sockets are used, whatever the settings say.
+
     ``make_app`` runs in the worker, ``on_ready(address)`` there once requests are answered (so with the port in force
     where ``settings.port`` is 0), ``on_stop`` there after the last answer. A restarted worker calls all three again.
+    ``on_stopping`` runs in the arbiter, once it is told to stop.
     """
-    _Server(make_app, settings, on_ready, on_stop).run()
+    _Server(make_app, settings, on_ready, on_stopping, on_stop).run()
 
 
 class _Worker(ThreadWorker):
@@ -45,8 +49,16 @@ class _Worker(ThreadWorker):
 
 
 class _Arbiter(gunicorn_arbiter.Arbiter):
+    def __init__(self, app: BaseApplication, on_stopping: Callable[[], None]) -> None:
+        self._on_stopping = on_stopping
+        super().__init__(app)
+
     def handle_int(self) -> None:
         self.handle_term()
+
+    def stop(self, graceful: bool = True) -> None:
+        self._on_stopping()
+        super().stop(graceful)
 
 
 class _Server(BaseApplication):
@@ -55,11 +67,13 @@ class _Server(BaseApplication):
         make_app: Callable[[], Flask],
         settings: Settings,
         on_ready: Callable[[str], None],
+        on_stopping: Callable[[], None],
         on_stop: Callable[[], None],
     ) -> None:
         self._make_app = make_app
         self._settings = settings
         self._on_ready = on_ready
+        self._on_stopping = on_stopping
         self._on_stop = on_stop
         super().__init__()
 
@@ -87,7 +101,7 @@ class _Server(BaseApplication):
         return self._make_app()
 
     def run(self) -> None:
-        _Arbiter(self).run()
+        _Arbiter(self, self._on_stopping).run()
 
     def _ready(self, worker: Any) -> None:
         host, port = worker.sockets[0].sock.getsockname()[:2]
