@@ -24,7 +24,7 @@ from labelsvc.printing.model import (
     Profile,
 )
 from labelsvc.printing.printers import Printers
-from labelsvc.printing.profiles import Profiles
+from labelsvc.printing.profiles import QUIRKS, Profiles
 from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.spooler import Spooler
 from labelsvc.printing.wakeups import Wakeups
@@ -33,6 +33,7 @@ __all__ = [
     "BROWSER_URI",
     "DOWNLOADED",
     "MAX_PAPER_MM",
+    "QUIRKS",
     "AreaRow",
     "Change",
     "CustomArea",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelsvc.db import Database, new_id
@@ -230,7 +231,7 @@ class Printers:
             faults.append(FieldError("name", "must hold printable characters only"))
         elif name == _BROWSER:
             faults.append(FieldError("name", "belongs to the built-in printer"))
-        answers, dpi = True, 0
+        answers, dpi, profile = True, 0, None
         try:
             answers = parse_uri(printer.uri).answers
         except Invalid as fault:
@@ -254,6 +255,10 @@ class Printers:
             faults.append(FieldError("font", "must be a font's name in the printer, such as E:SIMSUN.TTF"))
         for field, (least, most) in _BOUNDS.items():
             value = getattr(printer, field)
+            if profile is not None and field == "darkness":
+                least, most = profile.darkness_range or (least, most)
+            elif profile is not None and field == "speed" and profile.speeds:
+                least, most = ceil(profile.speeds[0]), int(profile.speeds[-1])
             if value is None and field in ("darkness", "speed"):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -81,9 +81,9 @@ _SPOKEN_IN = {
     "tspl": "tspl",
     "label-count": "tspl",
 }
-#: What needs no source: names, our own choices, and how sure we are.
+#: What needs no source: names and what they are looked up by, our own choices, and how sure we are.
 _UNCLAIMED = frozenset(
-    {"name", "maker", "model", "verified", "sources", "speed", "darkness", "letters", "font"}
+    {"name", "maker", "model", "verified", "sources", "speed", "darkness", "letters", "font", "matches"}
 )
 
 
