@@ -13,6 +13,7 @@ from typing import BinaryIO
 from labelsvc.errors import Invalid
 from labelsvc.labels import Page
 from labelsvc.languages import cpcl, escpos, pdf, png, raster, tspl, zpl
+from labelsvc.languages.condition import Condition, read_port_status
 from labelsvc.languages.target import Document, Language, Target
 
 LANGUAGES: dict[str, Language] = {
@@ -24,7 +25,20 @@ LANGUAGES: dict[str, Language] = {
     "png": png,
 }
 
-__all__ = ["LANGUAGES", "Language", "Target", "encode", "media_type", "raster", "write", "zpl"]
+__all__ = [
+    "LANGUAGES",
+    "Condition",
+    "Language",
+    "Target",
+    "encode",
+    "escpos",
+    "media_type",
+    "raster",
+    "read_port_status",
+    "tspl",
+    "write",
+    "zpl",
+]
 
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:

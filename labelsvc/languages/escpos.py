@@ -30,13 +30,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from escpos import constants
 
+from labelsvc.errors import Invalid
 from labelsvc.labels import BarMark, Mark, MatrixMark, Page, TextMark
 from labelsvc.languages import patches
+from labelsvc.languages.condition import Condition, all_true, first_true
 from labelsvc.languages.target import Target
 
 Buffer = bytes | memoryview
@@ -306,3 +308,141 @@ def _letters(data: str) -> bytes:
     were one to come so far, would print as nothing.
     """
     return data.translate(_NOTHING).encode("gb2312")
+
+
+# ── the printer's answers ──
+
+#: Questions of DLE EOT: the printer, why it is offline, what its error is, its paper.
+PRINTER, OFFLINE, ERROR, PAPER = 1, 2, 3, 4
+#: How many numbers ``receipt_query`` can tell apart: four characters of 95.
+RECEIPTS = 95**4
+_RECEIPT: bytes = constants.GS + b"(H\x06\x0000"
+_RECEIPT_HEAD = b"\x37\x22"
+_RECEIPT_LENGTH = 7
+_XON, _XOFF = 0x11, 0x13
+
+
+def status_query(*questions: int) -> bytes:
+    """``DLE EOT n`` for each question; obeyed at once, also between the bytes of a label, so never to be sent into one."""
+    return b"".join(constants.DLE + constants.EOT + bytes([n]) for n in questions)
+
+
+def receipt_query(number: int) -> bytes:
+    """``GS ( H`` function 48 with a process id: sent behind a label, the printer answers once that label is printed.
+
+    ``number`` counts 0 to ``RECEIPTS`` - 1. Where the buffer is cleared instead, the answer never comes; of several that are due
+    only the newest may. Source: Epson's reference for ``GS ( H``.
+    """
+    if not 0 <= number < RECEIPTS:
+        raise ValueError("not a number of four characters")
+    digits = bytearray()
+    for _ in range(4):
+        number, digit = divmod(number, 95)
+        digits.append(0x20 + digit)
+    return _RECEIPT + bytes(reversed(digits))
+
+
+class Heard(NamedTuple):
+    """What a printer said, told apart: the answers to DLE EOT in their order, the newest automatic status (ASB, four bytes),
+    the numbers of ``receipt_query`` that came back, and the bytes that are not whole yet."""
+
+    answers: bytes
+    automatic: bytes
+    receipts: tuple[int, ...]
+    rest: bytes
+
+
+def hear(reply: bytes) -> Heard:
+    """Tell apart what was received so far; a cut may be anywhere.
+
+    A byte of DLE EOT is ``0xx1xx10``, the first of an automatic status ``0xx1xx00`` and its other three ``0xx0xxxx``, a
+    receipt begins with 37 22 (hex) and ends with 00; flow control bytes are passed over. Invalid (``reply.garbage``) at any other.
+    Source: Citizen CT-S310 command reference p. 310.
+    """
+    answers, automatic, receipts = bytearray(), b"", []
+    at = 0
+    while at < len(reply):
+        byte = reply[at]
+        if byte in (_XON, _XOFF):
+            at += 1
+        elif byte == _RECEIPT_HEAD[0]:
+            piece = reply[at : at + _RECEIPT_LENGTH]
+            number = _receipt(piece)
+            if len(piece) < _RECEIPT_LENGTH:
+                break
+            receipts.append(number)
+            at += _RECEIPT_LENGTH
+        elif byte & 0x93 == 0x12:
+            answers.append(byte)
+            at += 1
+        elif byte & 0x93 == 0x10:
+            group = reply[at : at + 4]
+            if any(each & 0x90 for each in group[1:]):
+                raise _garbage("an automatic status of other bytes")
+            if len(group) < 4:
+                break
+            automatic = group
+            at += 4
+        else:
+            raise _garbage("a byte that answers nothing")
+    return Heard(bytes(answers), automatic, tuple(receipts), reply[at:])
+
+
+def _receipt(piece: bytes) -> int:
+    """The number of a receipt, as far as it is there. Raises Invalid unless it is one or may become one."""
+    if piece[:2] != _RECEIPT_HEAD[: len(piece)]:
+        raise _garbage("another block of data")
+    number = 0
+    for digit in piece[2:6]:
+        if not 0x20 <= digit < 0x7F:
+            raise _garbage("a process id of other characters")
+        number = number * 95 + digit - 0x20
+    if piece[6:] not in (b"", b"\0"):
+        raise _garbage("a process id without its end")
+    return number
+
+
+def read_status(answers: Mapping[int, int]) -> Condition:
+    """What the answers to DLE EOT (question -> byte) say; a question that wasn't asked says nothing.
+
+    Whether something is left to print no answer tells. Source: Epson's reference for ``DLE EOT``.
+    """
+    printer, offline = answers.get(PRINTER, 0), answers.get(OFFLINE, 0)
+    error, paper = answers.get(ERROR, 0), answers.get(PAPER, 0)
+    return Condition(
+        blocked=first_true(
+            {
+                "cover_open": bool(offline & 0x04),
+                "paper_out": bool(offline & 0x20 or paper & 0x60),
+                "cutter": bool(error & 0x08),
+                "over_temperature": bool(error & 0x40),  # the error that passes by itself
+                "fault": bool(error & 0x20 or offline & 0x40),
+                "paused": bool(offline & 0x08),  # the feed button is held
+                "offline": bool(printer & 0x08),
+            }
+        ),
+        warnings=all_true({"paper_low": bool(paper & 0x0C)}),
+    )
+
+
+def read_automatic(group: bytes) -> Condition:
+    """What the four bytes of an automatic status (``Heard.automatic``) say. Source: Epson TM-L90 manual, ``GS a`` p. 319."""
+    printer, error, paper, _ = group
+    return Condition(
+        blocked=first_true(
+            {
+                "cover_open": bool(printer & 0x20),
+                "paper_out": bool(paper & 0x0C),
+                "cutter": bool(error & 0x08),
+                "over_temperature": bool(error & 0x40),
+                "fault": bool(error & 0x24),
+                "paused": bool(error & 0x02),
+                "offline": bool(printer & 0x08),
+            }
+        ),
+        warnings=all_true({"paper_low": bool(paper & 0x03)}),
+    )
+
+
+def _garbage(what: str) -> Invalid:
+    return Invalid(f"The printer's answer has {what}", code="reply.garbage")

@@ -25,8 +25,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from labelsvc.errors import Invalid
 from labelsvc.labels import DOTS_PER_MM, BarMark, LineMark, Mark, MatrixMark, Page, RectMark, TextMark
 from labelsvc.languages import patches, raster
+from labelsvc.languages.condition import Condition, all_true, first_true
 from labelsvc.languages.target import Target
 
 name = "tspl"
@@ -173,3 +175,100 @@ def _command(place: str, data: str, encoding: str) -> bytes | None:
         return None
     quoted = data.replace('"', '\\["]').encode(encoding, "strict")
     return b"".join([place.encode("ascii"), b'"', quoted, b'"\r\n'])
+
+
+# ── the printer's answers ──
+
+#: Asks for one byte of status; obeyed at once. Never to be sent into a label.
+STATUS_QUERY = b"\x1b!?"
+#: Asks for four bytes of status, which newer firmware knows.
+DETAIL_QUERY = b"\x1b!S"
+#: Asks how many labels were printed since the printer was switched on. It waits its turn behind what was sent before.
+COUNTER_QUERY = b"OUT @LABEL\r\n"
+
+
+def read_status(reply: bytes) -> Condition | None:
+    """The answer to ``STATUS_QUERY``, one byte of flags; None before it came.
+
+    More than one byte is no such answer: Invalid (``reply.garbage``). Bit 7 has a meaning of its maker's: *fault*.
+    Source: Gprinter GP-2120T programming manual p. 30; TSC, TSPL/TSPL2 Programming, ``<ESC>!?``.
+    """
+    if not reply:
+        return None
+    if len(reply) > 1:
+        raise _garbage("more than one byte")
+    flags = reply[0]
+    return Condition(
+        blocked=first_true(
+            {
+                "head_open": bool(flags & 0x01),
+                "cover_open": bool(flags & 0x40),
+                "paper_out": bool(flags & 0x04),
+                "jam": bool(flags & 0x02),
+                "ribbon_out": bool(flags & 0x08),
+                "fault": bool(flags & 0x80),
+                "paused": bool(flags & 0x10),
+            }
+        ),
+        quiet=not flags & 0x20,
+    )
+
+
+def read_detail(reply: bytes) -> Condition | None:
+    """The answer to ``DETAIL_QUERY``: STX, four bytes, ETX CR LF; None before it is whole.
+
+    Invalid (``reply.garbage``) as soon as it can't be one. Source: TSC TTP-244 Plus manual p. 85; TSC, TSPL/TSPL2 Programming,
+    ``<ESC>!S``.
+    """
+    head, flags, tail = reply[:1], reply[1:5], reply[5:]
+    if not (b"\x02".startswith(head) and b"\x03\r\n".startswith(tail)) or any(
+        flag & 0xC0 != 0x40 for flag in flags
+    ):
+        raise _garbage("a byte that stands nowhere in it")
+    if len(tail) < 3:
+        return None
+    doing, warning, fault, supply = flags
+    return Condition(
+        blocked=first_true(
+            {
+                "head_open": bool(supply & 0x20),
+                "paper_out": bool(supply & 0x01),
+                "jam": bool(supply & 0x0A),
+                "ribbon_out": bool(supply & 0x04),
+                "cutter": bool(fault & 0x08),
+                "over_temperature": bool(fault & 0x03),
+                "memory_full": bool(fault & 0x10),
+                "fault": bool(fault & 0x04) or doing == 0x45,
+                "paused": doing == 0x60,
+            }
+        ),
+        # Backing, cutting, feeding, printing, imaging.
+        quiet=doing not in (0x42, 0x43, 0x46, 0x50, 0x57),
+        warnings=all_true(
+            {
+                "paper_low": bool(warning & 0x01),
+                "buffer_full": bool(warning & 0x08),
+                "label_waiting": doing == 0x4C,
+            }
+        ),
+    )
+
+
+def read_counter(reply: bytes) -> int | None:
+    """The number in an answer to ``COUNTER_QUERY``; None before there is a digit. Which byte ends it is written nowhere: who
+    asks waits until no more come.
+
+    Invalid (``reply.garbage``) if it is no number. Source: TSC, TSPL/TSPL2 Programming, ``@LABEL`` and ``OUT``.
+    """
+    if len(reply) > 24:
+        raise _garbage("more than a number")
+    text = reply.strip(b"\r\n\0 ")
+    if not text:
+        return None
+    if not set(text) <= set(b"0123456789") or len(text) > 18:
+        raise _garbage("no number")
+    return int(text)
+
+
+def _garbage(what: str) -> Invalid:
+    return Invalid(f"The printer's answer has {what}", code="reply.garbage")

@@ -42,6 +42,7 @@ from labelsvc.labels import (
     symbols,
 )
 from labelsvc.languages import graphics, raster
+from labelsvc.languages.condition import Condition, all_true, first_true
 from labelsvc.languages.target import Target
 
 name = "zpl"
@@ -478,6 +479,8 @@ def _cut_left(rows: bytes, stride: int, width: int, dots: int) -> tuple[bytes, i
 
 #: Asks for the host status: three frames in answer. Never to be sent inside a format.
 STATUS_QUERY = b"~HS\r\n"
+#: Asks what is wrong; answered where ``~HS`` may be silent, by printers that know it.
+ERRORS_QUERY = b"~HQES\r\n"
 #: Asks for the number of labels printed since the printer was made.
 COUNTER_QUERY = b'! U1 getvar "odometer.total_label_count"\r\n'
 
@@ -513,26 +516,24 @@ class HostStatus:
     labels_left: int
 
     @property
-    def blocked(self) -> str | None:
-        """Why the printer can't print now, in one word; None if nothing stands in the way.
-
-        What a person must mend first comes first: *paused* is also what an open head or missing paper leaves behind.
-        """
-        reasons = {
-            "head_open": self.head_open,
-            "paper_out": self.paper_out,
-            "ribbon_out": self.ribbon_out,
-            "over_temperature": self.over_temperature,
-            "under_temperature": self.under_temperature,
-            "diagnostic_mode": self.diagnostic_mode,
-            "paused": self.paused,
-        }
-        return next((reason for reason, true in reasons.items() if true), None)
-
-    @property
-    def idle(self) -> bool:
-        """True if nothing is left to print: no format waits, none is half received, no label is left of a batch."""
-        return not (self.formats_waiting or self.labels_left or self.partial_format)
+    def condition(self) -> Condition:
+        """The same in the words of every language. *Paused* is also what an open head or missing paper leaves behind."""
+        return Condition(
+            blocked=first_true(
+                {
+                    "head_open": self.head_open,
+                    "paper_out": self.paper_out,
+                    "ribbon_out": self.ribbon_out,
+                    "over_temperature": self.over_temperature,
+                    "under_temperature": self.under_temperature,
+                    "diagnostic_mode": self.diagnostic_mode,
+                    "paused": self.paused,
+                }
+            ),
+            quiet=not (self.formats_waiting or self.labels_left),
+            partial=self.partial_format,
+            warnings=all_true({"buffer_full": self.buffer_full, "label_waiting": self.label_waiting}),
+        )
 
 
 def read_status(reply: bytes) -> HostStatus | None:
@@ -566,6 +567,62 @@ def read_status(reply: bytes) -> HostStatus | None:
     if newest is None and len(reply) > _MAX_REPLY:
         raise _garbage("no end")
     return newest
+
+
+#: Flags of ``~HQES``, what a person must mend first coming first.
+_ERRORS = {
+    0x00000004: "head_open",
+    0x00000001: "paper_out",
+    0x00000002: "ribbon_out",
+    0x00000008: "cutter",
+    0x00001000: "jam",
+    0x00002000: "fault",  # presenter
+    0x00004000: "fault",  # feed
+    0x00008000: "jam",  # the paper's way isn't clear
+    0x00020000: "fault",  # retraction
+    0x00040000: "fault",  # the black mark can't be calibrated
+    0x00080000: "fault",  # the black mark isn't found
+    0x00010000: "paused",
+}
+_WARNINGS = {
+    0x00000001: "calibrate",
+    0x00000002: "clean_head",
+    0x00000004: "replace_head",
+    0x00000008: "paper_low",
+}
+_ERROR_FRAME = re.compile(
+    rb"\x02\s*PRINTER STATUS\s+"
+    rb"ERRORS:\s*([01])\s+[0-9A-F]{8}\s+([0-9A-F]{8})\s+"
+    rb"WARNINGS:\s*([01])\s+[0-9A-F]{8}\s+([0-9A-F]{8})\s*\x03"
+)
+_MAX_ERROR_FRAME = 256
+
+
+def read_errors(reply: bytes) -> Condition | None:
+    """The first whole answer to ``ERRORS_QUERY`` in what was received so far; None if it isn't whole yet.
+
+    It says nothing of what is left to print. An error without a word is *fault*. Invalid (``reply.garbage``) as soon as it
+    can't be such an answer. Source: Zebra ``~HQ``; the flags as LPrint's ``lprint-zpl.c`` has them.
+    """
+    reply = reply.lstrip(b"\r\n")
+    if not reply:
+        return None
+    if reply[0] != _STX:
+        raise _garbage("a byte outside the frames")
+    end = reply.find(_ETX, 0, _MAX_ERROR_FRAME)
+    if end < 0:
+        if len(reply) >= _MAX_ERROR_FRAME:
+            raise _garbage("a frame without an end")
+        return None
+    found = _ERROR_FRAME.fullmatch(reply[: end + 1])
+    if found is None:
+        raise _garbage("a frame with other fields")
+    errors, warnings = int(found[2], 16), int(found[4], 16)
+    word = next((word for flag, word in _ERRORS.items() if errors & flag), "")
+    return Condition(
+        blocked=word or ("fault" if errors or found[1] == b"1" else ""),
+        warnings=tuple(word for flag, word in _WARNINGS.items() if warnings & flag),
+    )
 
 
 def read_counter(reply: bytes) -> int | None:

@@ -8,7 +8,7 @@ take a step, store a job or set a block is the transaction of ``TURN``, taken at
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,6 +96,7 @@ printers = Table(
     Column("state_source", String(20), nullable=False),
     Column("state_at", UtcDateTime()),
     Column("created_at", UtcDateTime(), nullable=False),
+    Column("answered_at", UtcDateTime()),
     Column("paused_at", UtcDateTime()),
     Column("removed_at", UtcDateTime()),
     _one_of("state", ("ready", "not_ready", "unknown")),
@@ -257,6 +258,7 @@ def _printer(row: Row[Any]) -> Printer:
         letters=row.letters,
         font=row.font,
         paused_at=row.paused_at,
+        answered_at=row.answered_at,
         state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
     )
 
@@ -274,6 +276,7 @@ def _chosen(printer: Printer) -> dict[str, Any]:
         "letters": printer.letters,
         "font": printer.font,
         "paused_at": printer.paused_at,
+        "answered_at": printer.answered_at,
     }
 
 
@@ -375,6 +378,11 @@ def set_printer_state(connection: Connection, printer_id: str, state: PrinterSta
         .where(printers.c.id == printer_id)
         .values(state=state.value, state_reason=state.reason, state_source=state.source, state_at=state.at)
     )
+
+
+def note_answer(connection: Connection, printer_id: str, now: datetime) -> None:
+    """The device in this place answers status queries: from now on its silence means something."""
+    connection.execute(update(printers).where(printers.c.id == printer_id).values(answered_at=now))
 
 
 def remove_printer(connection: Connection, printer_id: str, now: datetime) -> None:
@@ -569,6 +577,7 @@ def _label(row: Row[Any]) -> Label:
         reprint_of=row.reprint_of,
         reprint_count=row.reprint_count,
         pages=row.pages,
+        sent_no=row.sent_no,
     )
 
 
@@ -897,8 +906,11 @@ def claim(
     now: datetime,
     actor: str,
     pages: int = 1,
+    ending: Callable[[str, int], bytes] = lambda printer_id, sent_no: b"",
 ) -> Label | None:
     """Commit the intent to send ``data`` as this label, if it may still go now; None if not.
+
+    ``ending`` is what goes behind the data, by the printer and the label's ``sent_no``: how the printer is to tell of it.
 
     A label that was held or cancelled since its turn came stays so; one whose printer was paused stays queued; one
     whose subject is blocked is cancelled with the block's reason (P10).
@@ -913,6 +925,8 @@ def claim(
     newest = connection.execute(
         select(func.max(labels.c.sent_no)).where(labels.c.printer_id == row.printer_id)
     ).scalar()
+    sent_no = (newest or 0) + 1
+    data += ending(row.printer_id, sent_no)
     return step(
         connection,
         label_id,
@@ -923,7 +937,7 @@ def claim(
         bytes_count=len(data),
         pages=pages,
         counter_before=counter_before,
-        sent_no=(newest or 0) + 1,
+        sent_no=sent_no,
         sent_at=now,
         attempt=row.attempt + 1,
     )
@@ -946,7 +960,7 @@ def sweep(connection: Connection, now: datetime) -> list[Label]:
 
 
 def unproven(connection: Connection, printer_id: str) -> Unproven | None:
-    """The one label of a printer that its counter may still prove: uncertain, and the last that was sent to it.
+    """The one label of a printer that it may still prove: uncertain, and the last that was sent to it.
 
     With a second uncertain label, or one sent since, a counter that moved by one could mean either.
     """
@@ -958,7 +972,7 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
         )
         .limit(2)
     ).all()
-    if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN or rows[0].counter_before is None:
+    if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN:
         return None
     newest = connection.execute(
         select(func.max(labels.c.sent_no)).where(labels.c.printer_id == printer_id)

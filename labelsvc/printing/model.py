@@ -198,6 +198,7 @@ class Printer:
     letters: Letters | None = None  #: None: as its profile says, like ``darkness`` and ``speed``
     font: str | None = None
     paused_at: datetime | None = None
+    answered_at: datetime | None = None  #: when the device first answered a status query; None: never yet
     state: PrinterState = PrinterState()
 
     @property
@@ -282,6 +283,7 @@ class Label:
     reprint_of: str | None = None  #: id of the first label that this one repeats
     reprint_count: int = 0  #: 0: the original; 2: its second reprint
     pages: int = 1  #: pieces of paper that it comes out on: a list may take several
+    sent_no: int | None = None  #: rises on each printer: which label was sent last, whatever the clock says
 
 
 @dataclass(frozen=True)
@@ -383,12 +385,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class Unproven:
-    """A printer's newest label, uncertain, and what the printer's counter said before it was sent."""
+    """A printer's newest label, uncertain, and what the printer's counter said before it was sent, if it was asked."""
 
     label: Label
-    counter_before: int
+    counter_before: int | None
 
     @property
-    def counter_after(self) -> int:
+    def counter_after(self) -> int | None:
         """What the counter says once all of the label came out."""
-        return self.counter_before + self.label.pages
+        return None if self.counter_before is None else self.counter_before + self.label.pages

@@ -138,6 +138,8 @@ class Printers:
             _not_built_in(before)
             after = self._checked(replace(before, **changes))
             another_device = after.uri != before.uri
+            if another_device or after.profile != before.profile:
+                after = replace(after, answered_at=None)
             journal.update_printer(connection, after, another_device=another_device)
             if another_device:
                 store.forget_fonts(connection, after.id)

@@ -4,13 +4,17 @@ The story of a label, told by ``_OnePrinter._round``:
 
 1. look whose turn it is, and make the bytes for *this* printer;
 2. connect, and ask the printer how it is: not ready, it is asked again until it is; labels stay queued meanwhile;
-3. ask its counter, then commit **sending** with the bytes, after a last look at blocks, holds and cancellations;
+3. ask its counter, if that is what proves, then commit **sending** with the bytes, after a last look at blocks, holds and
+   cancellations;
 4. write, with no transaction open;
-5. wait for proof: the counter one higher and the printer idle again;
+5. wait for proof (``proof``): a counter moved by the label's pages and the printer idle again, or its receipt;
 6. commit the outcome: **printed**, **sent**, **uncertain**, or back to **queued** where surely no byte left.
 
 Hides threads, patience, and what to do when the printer, the wire, the database or this process fails between any two of
 these. A process that dies leaves ``sending`` behind; the next one makes it uncertain and never sends it again by itself.
+
+A printer's silence is *unknown*. One that ever answered is waited for: firmware falls silent when paper is out. One that
+never did, on this device, is asked three times; then its labels go as *sent*, and it is asked again only when it rests.
 """
 
 from __future__ import annotations
@@ -23,15 +27,16 @@ from pathlib import Path
 from typing import Literal
 
 from labelsvc.db import Database
-from labelsvc.errors import Conflict, LabelsvcError, NotFound
-from labelsvc.languages import zpl
+from labelsvc.errors import Conflict, Invalid, LabelsvcError, NotFound
+from labelsvc.languages import Condition
 from labelsvc.log import get_logger
 from labelsvc.printing import journal, store
-from labelsvc.printing.conversation import ZplConversation
+from labelsvc.printing.conversation import Conversation, converse
 from labelsvc.printing.driverlock import DriverLock, SessionDriverLock
 from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
 from labelsvc.printing.printers import Printers
+from labelsvc.printing.proof import Proof, proof_by
 from labelsvc.printing.rendering import Rendered
 from labelsvc.printing.transports import Link, TransportBroken, parse_uri
 from labelsvc.printing.wakeups import Wakeups
@@ -44,15 +49,18 @@ _LOOK_WELL_S = 60.0  # a resting printer that was ready is looked at this often 
 _LOOK_ILL_S = 10.0  # ... and one that was not, this often
 _BACK_OFF_S = (0.05, 2.0)  # first and longest pause between questions to a printer that isn't ready
 _BUSY_S = (0.02, 0.2)  # the same for one that is printing: also the pace at which proof is asked for
-_SILENCES = 3  # unanswered questions after which the connection is given up
+_SILENCES = 3  # unanswered questions after which the connection is given up, and a printer that never answered is believed
+_ASK_MUTE_S = 300.0  # a resting printer that never answered is asked again so often
+_PERHAPS_TWICE = ": after the error the printer may have printed it again"
+_SLOWEST_BYTES_S = 960  # 9600 baud: a label of many bytes has that much longer to prove itself
 
 
 class Spooler:
     """Drives all printers of a database, if no other process does.
 
     ``poll_s``: how soon labels are found that another process stored; this one's own are found at once by ``Wakeups``.
-    ``proof_timeout_s``: how long a ready, idle printer may leave a sent label unproven. ``answer_s``: a printer that takes
-    longer to answer a question is silent.
+    ``proof_timeout_s``: how long a ready, idle printer may leave a sent label unproven, beside the time that its bytes take
+    on the slowest wire. ``answer_s``: a printer that takes longer to answer a question is silent.
     """
 
     def __init__(
@@ -206,13 +214,17 @@ class _OnePrinter(threading.Thread):
         self._printer: Printer | None = None
         self._profile: Profile | None = None
         self._link: Link | None = None
-        self._conversation: ZplConversation | None = None
-        self._status: zpl.HostStatus | None = None
+        self._conversation: Conversation | None = None
+        self._proof: Proof | None = None
+        self._condition: Condition | None = None
         self._fresh = True
         self._used_at = 0.0
         self._look_at = 0.0
         self._pause = 0.0
         self._silences = 0
+        self._mute_until = 0.0  # it never answered: not asked again before this, nor while labels wait
+        self._counts: bool | None = None  # whether its counter can be read; None: not known yet
+        self._uncounted = 0
         self._seen_unproven: tuple[str, float] = ("", 0.0)
         self._unsent: Label | None = None
 
@@ -264,7 +276,7 @@ class _OnePrinter(threading.Thread):
         if not pressing and time.monotonic() < self._look_at:
             self._rest()
             return True
-        if not self._ready():
+        if not self._ready(pressing):
             self._wait_until_ready(pressing)
             return True
         self._look_at = time.monotonic() + _LOOK_WELL_S
@@ -280,19 +292,27 @@ class _OnePrinter(threading.Thread):
     def _print(self, turn: Turn, rendered: Rendered) -> None:
         """Claim, send, prove, commit."""
         self._outfit()
-        counter: int | None = None
-        if self._proves:
-            counter = self._talk().counter()
-            if counter is None:
-                self._note("unknown", "no_counter")
-                self._stopping.wait(_BACK_OFF_S[1])
-                return
+        proof = self._proof
+        if proof is not None and not self._begin(proof):
+            return
         now = self._database.now()
         self._unsent = turn.label
         with self._database.transaction(journal.TURN) as connection:
-            label = journal.claim(
-                connection, turn.label.id, rendered.data, counter, now, "spooler", rendered.pages
-            )
+            if proof is None:
+                label = journal.claim(
+                    connection, turn.label.id, rendered.data, None, now, "spooler", rendered.pages
+                )
+            else:
+                label = journal.claim(
+                    connection,
+                    turn.label.id,
+                    rendered.data,
+                    proof.counter_before,
+                    now,
+                    "spooler",
+                    rendered.pages,
+                    proof.ending,
+                )
         self._unsent = None
         self._spooler.wakeups.tell_change()
         if label is None:
@@ -300,7 +320,7 @@ class _OnePrinter(threading.Thread):
             return
         try:
             if self._spooler.still_driving():
-                state, reason = self._send(label, rendered.data, counter)
+                state, reason = self._send(label, rendered.data, proof)
             else:
                 state, reason = LabelState.QUEUED, "the right to drive was lost before the first byte"
         except Exception as fault:  # whatever it was, bytes may have left
@@ -347,9 +367,36 @@ class _OnePrinter(threading.Thread):
                     )
         self._unsent = None
 
-    def _send(self, label: Label, data: bytes, counter: int | None) -> tuple[LabelState, str]:
+    def _begin(self, proof: Proof) -> bool:
+        """Whether the proof of the next label is prepared; if not, what to do instead is done.
+
+        A printer that says that it doesn't count, or that answers how it is but never what it counted, can't prove: its
+        labels go as *sent*. One that did tell its counter is waited for.
+        """
+        try:
+            if proof.begin():
+                self._counts, self._uncounted = True, 0
+                return True
+            self._uncounted += 1
+            if self._counts is None and self._uncounted >= _SILENCES:
+                self._counts = False
+        except Invalid:
+            self._counts = False
+        if self._counts is False:
+            log.warning("printer.proves_nothing", printer=self._printer_id)
+            self._proof = None
+            return False
+        self._note("unknown", "no_counter")
+        self._drop()  # what it may still answer must not be taken for the next answer
+        self._stopping.wait(_BACK_OFF_S[1])
+        return False
+
+    def _send(self, label: Label, data: bytes, proof: Proof | None) -> tuple[LabelState, str]:
         """Write, and find out what came of it."""
         assert self._profile is not None and self._link is not None
+        if proof is not None:
+            assert label.sent_no is not None
+            data += proof.ending(label.printer_id, label.sent_no)
         try:
             self._link.write(data, f"{label.id}-{label.attempt}.{self._profile.language}")
         except TransportBroken as broken:
@@ -358,47 +405,47 @@ class _OnePrinter(threading.Thread):
                 return LabelState.QUEUED, "the connection broke before the first byte"
             return LabelState.UNCERTAIN, f"the connection broke after {broken.sent} of {len(data)} bytes"
         try:
-            if counter is None:
+            if proof is None:
                 self._link.flush()
                 return LabelState.SENT, ""
-            return self._prove(counter, label.pages)
+            return self._prove(label, proof, self._spooler.proof_timeout_s + len(data) / _SLOWEST_BYTES_S)
         except TransportBroken as broken:
             self._lost(broken)
             return LabelState.UNCERTAIN, "the connection broke before the printer proved the label"
         finally:
             self._used_at = time.monotonic()
 
-    def _prove(self, before: int, pages: int) -> tuple[LabelState, str]:
-        """Ask until the counter and the buffer tell; blocked by paper or head, the printer goes on by itself."""
+    def _prove(self, label: Label, proof: Proof, patience_s: float) -> tuple[LabelState, str]:
+        """Ask until the printer proves the label, or can't any more; blocked by paper or head, it goes on by itself."""
+        assert self._profile is not None
+        silence_means_blocked = "silent-when-blocked" in self._profile.quirks
         pause = _BUSY_S[0]
         resting_since = silent_since = 0.0
+        was_blocked = False
         while True:
-            counter = self._talk().counter()
-            status = self._talk().status() if counter is not None else None
+            condition = self._talk().status()
+            found = proof.look(label, condition) if condition is not None else None
             now = time.monotonic()
-            if counter is None or status is None:
+            if condition is None or found is None:
                 self._note("unknown", "silent")
                 silent_since = silent_since or now
-                if now - silent_since > self._spooler.proof_timeout_s:
+                waits = condition is None and silence_means_blocked
+                if now - silent_since > patience_s and not waits:
                     return LabelState.UNCERTAIN, "the printer fell silent before it proved the label"
+            elif found.proved:
+                self._note_condition(condition)
+                return LabelState.PRINTED, ""
+            elif found.against:
+                again = was_blocked and "reprints-after-error" in self._profile.quirks
+                return LabelState.UNCERTAIN, found.against + (_PERHAPS_TWICE if again else "")
             else:
                 silent_since = 0.0
-                if counter == before + pages and status.idle:
-                    self._note("ready", "")
-                    return LabelState.PRINTED, ""
-                if not before <= counter <= before + pages:
-                    return LabelState.UNCERTAIN, f"the printer's counter moved by {counter - before}"
-                if status.blocked:
-                    resting_since = 0.0
-                    self._note("not_ready", status.blocked)
-                else:
-                    self._note("ready", "")
-                    resting_since = (resting_since or now) if _quiet(status) else 0.0
-                    if resting_since and now - resting_since > self._spooler.proof_timeout_s:
-                        return (
-                            LabelState.UNCERTAIN,
-                            f"the printer is idle and its counter moved by {counter - before}, not by {pages}",
-                        )
+                self._note_condition(condition)
+                was_blocked |= bool(condition.blocked)
+                rests = not condition.blocked and condition.quiet is not False
+                resting_since = (resting_since or now) if rests else 0.0
+                if resting_since and now - resting_since > patience_s:
+                    return LabelState.UNCERTAIN, proof.open_at_last()
             if self._stopping.is_set() and now > self._spooler.stop_by - 1.0:
                 return LabelState.UNCERTAIN, "the service stopped before the printer proved the label"
             if not self._spooler.driving:
@@ -407,13 +454,13 @@ class _OnePrinter(threading.Thread):
             pause = min(pause * 1.3, _BUSY_S[1])
 
     def _settle(self, unproven: Unproven) -> bool:
-        """Whether the counter proves the last, uncertain label: its pages came out since, and nothing is left to come.
+        """Whether the printer proves the last, uncertain label: its pages came out since, and nothing is left to come.
 
         Anything else settles nothing. In particular an unmoved counter is no reason to send again, see ``_sweep``.
         """
-        if not self._proves or self._status is None or not self._status.idle:
+        if self._proof is None or self._condition is None:
             return False
-        if self._talk().counter() != unproven.counter_after:
+        if not self._proof.settles(unproven, self._condition):
             return False
         with self._database.transaction(journal.TURN) as connection:
             if journal.unproven(connection, self._printer_id) != unproven:
@@ -424,7 +471,7 @@ class _OnePrinter(threading.Thread):
                 LabelState.PRINTED,
                 self._database.now(),
                 actor="counter",
-                reason=f"the printer's counter moved by {unproven.label.pages}",
+                reason=self._proof.settled_by(unproven),
             )
         log.info("print.printed", label=unproven.label.id, job=unproven.label.job_id, by="counter")
         self._spooler.wakeups.tell_change()
@@ -460,9 +507,14 @@ class _OnePrinter(threading.Thread):
 
     def _take(self, printer: Printer) -> bool:
         """Note what a person may have changed since the last round."""
+        if self._printer is not None and (self._printer.uri, self._printer.profile) != (
+            printer.uri,
+            printer.profile,
+        ):
+            self._look_at = self._mute_until = 0.0
+            self._counts, self._uncounted = None, 0
         if self._printer is not None and self._printer.uri != printer.uri:
             self._drop()
-            self._look_at = 0.0
         if self._printer is None or self._printer.profile != printer.profile:
             self._drop()
             try:
@@ -477,10 +529,6 @@ class _OnePrinter(threading.Thread):
         self._printer = printer
         return True
 
-    @property
-    def _proves(self) -> bool:
-        return self._profile is not None and self._profile.proof == "odometer"
-
     def _render(self, turn: Turn) -> Rendered | None:
         """The bytes, or None after committing that this label can't be made any more."""
         assert self._printer is not None and self._profile is not None
@@ -492,36 +540,49 @@ class _OnePrinter(threading.Thread):
             self._commit(turn.label, LabelState.FAILED, f"the label can't be made ({code})")
             return None
 
-    def _ready(self) -> bool:
+    def _ready(self, pressing: bool) -> bool:
         """Connected, and the printer says that it can print now (or never says anything, and we know that)."""
         assert self._printer is not None and self._profile is not None
+        if self._conversation is not None and self._conversation.behind:
+            self._drop()
         self._fresh = self._link is None
         if self._link is None:
             self._link = parse_uri(self._printer.uri).connect()
             self._silences = 0
-            if self._profile.status == "zpl-hs":
-                self._conversation = ZplConversation(self._link, self._spooler.answer_s)
+            self._conversation = converse(self._profile, self._link, self._spooler.answer_s)
         self._used_at = time.monotonic()
+        self._proof = self._condition = None  # until it answers
         if self._conversation is None:
             self._note("unknown", "no_status")
             return True
-        self._status = status = self._conversation.status()
-        if status is None:
-            self._heard_nothing()
-            return False
-        self._silences = 0
-        if status.blocked:
-            self._note("not_ready", status.blocked)
+        if self._mute_until and (pressing or time.monotonic() < self._mute_until):
+            self._note("unknown", "never_answers")
+            return True
+        self._condition = condition = self._conversation.status()
+        if condition is None:
+            return self._heard_nothing()
+        self._silences, self._mute_until = 0, 0.0
+        self._remember_answer()
+        self._note_condition(condition)
+        if condition.blocked:
             self._pause = min(max(self._pause * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
             return False
-        if self._proves and not _quiet(status):
+        if self._counts is not False:
+            self._proof = proof_by(self._profile, self._conversation)
+        if self._proof is not None and self._proof.needs_quiet and condition.quiet is False:
             # Something is still to come out: a counter read now would be too low for our label's proof.
-            self._note("ready", "")
             self._pause = min(max(self._pause * 1.3, _BUSY_S[0]), _BUSY_S[1])
             return False
-        self._note("ready", "")
         self._pause = 0.0
         return True
+
+    def _remember_answer(self) -> None:
+        assert self._printer is not None
+        if self._printer.answered_at is None:
+            now = self._database.now()
+            with self._database.transaction() as connection:
+                journal.note_answer(connection, self._printer_id, now)
+            self._printer = replace(self._printer, answered_at=now)
 
     def _wait_until_ready(self, pressing: bool) -> None:
         if pressing:
@@ -539,14 +600,25 @@ class _OnePrinter(threading.Thread):
             self._seen_unproven = (unproven.label.id, since)
         return time.monotonic() - since < self._spooler.proof_timeout_s
 
-    def _heard_nothing(self) -> None:
-        """Silence is unknown: the printer may be blocked, off, or another kind. After a few tries begin anew."""
-        self._note("unknown", "silent")
+    def _heard_nothing(self) -> bool:
+        """Silence is unknown: the printer may be blocked, off, or of another kind. After a few tries begin anew.
+
+        One that never answered isn't waited for any longer then: True, and its labels go unproven.
+        """
+        assert self._printer is not None
         self._silences += 1
         self._pause = _BACK_OFF_S[0]
-        if self._silences >= _SILENCES:
-            self._drop()
-            self._pause = _BACK_OFF_S[1]
+        if self._silences < _SILENCES:
+            self._note("unknown", "silent")
+            return False
+        if self._printer.answered_at is None:
+            self._mute_until = time.monotonic() + _ASK_MUTE_S
+            self._note("unknown", "never_answers")
+            return True
+        self._note("unknown", "silent")
+        self._drop()
+        self._pause = _BACK_OFF_S[1]
+        return False
 
     def _lost(self, broken: TransportBroken) -> None:
         """The connection is gone, or was never there. One that was kept may just have been closed by the printer."""
@@ -557,7 +629,7 @@ class _OnePrinter(threading.Thread):
             self._note("not_ready", broken.reason, source="connection")
             self._look_at = time.monotonic() + _LOOK_ILL_S
 
-    def _talk(self) -> ZplConversation:
+    def _talk(self) -> Conversation:
         assert self._conversation is not None
         self._used_at = time.monotonic()
         return self._conversation
@@ -573,7 +645,16 @@ class _OnePrinter(threading.Thread):
     def _drop(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link = self._conversation = self._status = None
+        self._link = self._conversation = self._proof = self._condition = None
+
+    def _note_condition(self, condition: Condition) -> None:
+        """What it said of itself; a ready one with what a person should see to soon."""
+        if condition.blocked:
+            self._note("not_ready", condition.blocked)
+        elif self._counts is False:
+            self._note("ready", "no_counter")
+        else:
+            self._note("ready", condition.warnings[0] if condition.warnings else "")
 
     def _note(self, value: Literal["ready", "not_ready", "unknown"], reason: str, source: str = "") -> None:
         """Store what was learned of the printer, if it is news or the old news are getting old."""
@@ -595,8 +676,3 @@ class _OnePrinter(threading.Thread):
         if not same:
             log.info(f"printer.{value}", printer=self._printer_id, reason=reason)
             self._spooler.wakeups.tell_change()
-
-
-def _quiet(status: zpl.HostStatus) -> bool:
-    """No label is being printed and none waits."""
-    return status.formats_waiting == 0 and status.labels_left == 0

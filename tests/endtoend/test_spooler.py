@@ -283,18 +283,43 @@ def test_paper_out_in_mid_batch_loses_and_doubles_nothing(room, tmp_path):
 
 @pytest.mark.usefixtures("sqlite_database")
 def test_silence_is_not_readiness(room, tmp_path):
-    """A printer whose profile answers and that keeps silent is unknown and gets nothing, until it answers."""
+    """A printer that has answered and falls silent is unknown and gets nothing, until it answers; also after a restart."""
+    with virtual_printer(tmp_path) as printer:
+        with spooling(room, answer_s=0.1):
+            room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
+            room.wait(room.print("LABEL1"))
+        printer.faults(silent=True)
+        with spooling(room, answer_s=0.1):
+            job = room.print("LABEL2")
+            room.until(lambda: room.printer_state() == ("unknown", "silent"))
+            for _ in range(4):  # more often than a printer that never answers is asked
+                received = printer.state()["bytes_received"]
+                room.until(
+                    lambda before=received: printer.state()["bytes_received"] > before, "it is asked again"
+                )
+            assert room.state_of(job) is LabelState.QUEUED
+            printer.faults(silent=False)
+            assert room.wait(job).state is JobState.DONE
+            assert room.state_of(job) is LabelState.PRINTED
+            assert came_out(printer) == ["LABEL1", "LABEL2"]
+
+
+@pytest.mark.usefixtures("sqlite_database")
+def test_a_printer_that_never_answers_is_not_asked_in_the_middle_of_work(room, tmp_path):
+    """P8: after three silences its labels go, unproven, and no question comes between them."""
     with virtual_printer(tmp_path) as printer, spooling(room, answer_s=0.1):
         printer.faults(silent=True)
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
-        job = room.print("LABEL1")
-        room.until(lambda: room.printer_state() == ("unknown", "silent"))
+        job = room.wait(room.print("LABEL1"))
+        assert job.labels[0].state is LabelState.SENT
+        assert room.printer_state() == ("unknown", "never_answers")
         received = printer.state()["bytes_received"]
-        room.until(lambda: printer.state()["bytes_received"] > received, "it is asked again")
-        assert room.state_of(job) is LabelState.QUEUED
-        printer.faults(silent=False)
-        assert room.wait(job).state is JobState.DONE
-        assert came_out(printer) == ["LABEL1"]
+        batch = room.wait(room.print(*[f"LABEL{n}" for n in range(2, 6)], lane="batch"))
+        assert {label.state for label in batch.labels} == {LabelState.SENT}
+        room.until(lambda: len(printer.labels()) == 5)
+        sent = sum(label.bytes_count for label in batch.labels)
+        assert printer.state()["bytes_received"] == received + sent
+        assert came_out(printer) == [f"LABEL{n}" for n in range(1, 6)]
 
 
 def test_a_paused_printer_rests_until_resumed(room, tmp_path):
