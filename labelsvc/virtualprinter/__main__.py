@@ -1,4 +1,4 @@
-"""``python -m labelsvc.virtualprinter``: one virtual thermal printer, until SIGTERM or SIGINT.
+"""``python -m labelsvc.virtualprinter``: a virtual thermal printer, or several, until SIGTERM or SIGINT.
 
 Hides the wiring: which thread does what, and the order in which things start and stop.
 """
@@ -18,82 +18,104 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .control import ControlPort
+from .control import ControlPort, Stand
 from .faults import BadFault, Faults
 from .port import RawPort
-from .printer import Build, Printer, Wire
+from .printer import LANGUAGES, Build, Printer, Wire
 from .serialline import SerialLine
 from .tray import Tray, TrayInUse
 from .usb import UsbPort
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal.  Returns the exit code: 0 after a signal, 1 if a port or the tray can't be had
-    (said on standard error)."""
+    """Run until a signal.  Returns the exit code: 0 after a signal, 1 if a wire, a port or a tray can't be
+    had (said on standard error)."""
     options = _options(arguments)
     # Blocked in every thread and waited for below: no handler runs at an arbitrary point.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        tray = Tray(options.tray)
-        printer = Printer(
-            Build(
-                options.name,
-                options.maker,
-                options.model,
-                options.serial,
-                options.dpi,
-                options.width_mm,
-                options.buffer_bytes,
-                options.warm_up_s,
-            ),
-            tray,
-            options.faults,
-        )
-        raw_port = RawPort(printer, options.host, options.port)
-        wires: list[Wire] = [raw_port]
-        also = ""
-        if options.usb:
-            wires.append(UsbPort(printer, options.usb, options.usb_id, options.fifo_bytes))
-            also += f" usb {options.usb}"
-        if options.pty:
-            wires.append(SerialLine(printer, options.pty))
-            also += f" pty {options.pty}"
-        for wire in wires:
-            wire.obey(printer.faults)
-        control_port = ControlPort(printer, wires, options.host, options.control_port)
+        stands = [_stand(options, number) for number in range(options.count)]
+        control_port = ControlPort(stands, options.host, options.control_port)
     except (OSError, TrayInUse) as error:
         print(f"virtualprinter: {error}", file=sys.stderr)
         return 1
-    head = threading.Thread(target=printer.run, daemon=True)
-    head.start()
+    heads = [threading.Thread(target=stand.printer.run, daemon=True) for stand in stands]
+    for head in heads:
+        head.start()
     threading.Thread(target=control_port.serve_forever, daemon=True).start()
     print(
-        f"virtualprinter listening on tcp://{_authority(*raw_port.address)} "
-        f"control http://{_authority(options.host, control_port.server_port)}{also}",
+        f"virtualprinter listening on {stands[0].addresses[0]} "
+        f"control http://{_authority(options.host, control_port.server_port)} "
+        f"{' '.join(stands[0].addresses[1:])}".rstrip(),
         flush=True,
     )
     signal.sigwait(signals)
-    printer.stop()
-    for wire in wires:
-        wire.close()
-    head.join()
+    for stand in stands:
+        stand.printer.stop()
+        for wire in stand.wires:
+            wire.close()
+    for head in heads:
+        head.join()
     return 0
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="labelsvc-virtualprinter", description="A virtual thermal label printer for ZPL."
+def _stand(options: argparse.Namespace, number: int) -> Stand:
+    """The ``number``-th printer (from 0) with its wires; of several, each has a name, serial number, tray and
+    wires of its own."""
+    tray, usb, pty, name, serial = options.tray, options.usb, options.pty, options.name, options.serial
+    if options.count > 1:
+        tray = tray / str(number + 1)
+        usb, pty = (path and path.with_name(f"{path.name}-{number + 1}") for path in (usb, pty))
+        name, serial = (f"{text}-{number + 1}" for text in (name, serial))
+    build = Build(
+        options.language,
+        options.cutter,
+        name,
+        options.maker,
+        options.model,
+        serial,
+        options.dpi,
+        options.width_mm,
+        options.buffer_bytes,
+        options.warm_up_s,
     )
+    printer = Printer(build, Tray(tray, options.language), options.faults)
+    raw_port = RawPort(printer, options.host, options.port + number if options.port else 0)
+    wires: list[Wire] = [raw_port]
+    addresses = [f"tcp://{_authority(*raw_port.address)}"]
+    if usb:
+        wires.append(UsbPort(printer, usb, options.usb_id, options.fifo_bytes))
+        addresses.append(f"usb {usb}")
+    if pty:
+        wires.append(SerialLine(printer, pty))
+        addresses.append(f"pty {pty}")
+    for wire in wires:
+        wire.obey(printer.faults)
+    return Stand(printer, wires, addresses)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="labelsvc-virtualprinter", description="A virtual thermal printer.")
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on")
-    parser.add_argument("--port", type=_port, default=0, help="raw port; 0: a free one")
+    parser.add_argument("--language", choices=sorted(LANGUAGES), default="zpl")
+    parser.add_argument(
+        "--port", type=_port, default=0, help="raw port, of several printers the first; 0: a free one"
+    )
     parser.add_argument(
         "--control-port", type=_port, default=0, help="HTTP port for faults and labels; 0: a free one"
     )
     parser.add_argument("--usb", type=Path, help="Unix socket of a USB device, see usb.py")
     parser.add_argument("--usb-id", type=_usb_id, default="0525:a4a8", help="VENDOR:PRODUCT, hexadecimal")
     parser.add_argument("--pty", type=Path, help="symbolic link to a pseudo-terminal: a serial line")
-    parser.add_argument("--tray", type=Path, required=True, help="directory that the labels fall into")
+    parser.add_argument(
+        "--tray",
+        type=Path,
+        required=True,
+        help="directory that the labels fall into; of several printers 1, 2 …",
+    )
+    parser.add_argument("--count", type=_positive, default=1, help="so many equal printers")
+    parser.add_argument("--no-cutter", dest="cutter", action="store_false", help="without a knife (ESC/POS)")
     parser.add_argument("--dpi", type=_positive, default=203)
     parser.add_argument("--width-mm", type=_measure, default=104.0)
     parser.add_argument(

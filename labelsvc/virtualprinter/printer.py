@@ -3,10 +3,10 @@
 Hides all concurrency: connections, the head and the control port meet in one lock, so that a status answer,
 the tray and the odometer never contradict each other.  Times are the monotonic clock's seconds.
 
-What it does as real ones do: several hosts are heard at once, formats print in the order in which their
-``^XZ`` arrived; a full buffer stops reading; a format received is printed whatever becomes of its host; a
-label cut off by the end of the paper or an open head is printed again (``^JZ``) and the stump doesn't
-count; half a format stays in the buffer until the next ``^XA`` or a reset.
+What it does as real ones do: several hosts are heard at once, labels print in the order in which their
+last byte arrived; a full buffer stops reading; a label received is printed whatever becomes of its host; one
+cut off by the end of the paper or an open head is printed again, if the language has that, and the stump
+doesn't count; half a label stays in the buffer until the next begins or a reset.
 """
 
 from __future__ import annotations
@@ -19,14 +19,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
-from . import zpl
+from . import escpos, tspl, zpl
 from .faults import Faults
+from .speech import (
+    CancelAll,
+    Condition,
+    Event,
+    InTurn,
+    Label,
+    LabelBegun,
+    Pause,
+    Query,
+    Reprint,
+    Reset,
+    Watch,
+)
 from .tray import Tray
 
+LANGUAGES = {"zpl": zpl, "escpos": escpos, "tspl": tspl}
 _MM_PER_INCH = 25.4
+_RUBBISH = bytes(range(256)) * 16
 _DEFAULT_LENGTH_MM = 150.0
 _LARGEST_READ = 65_536
 _READS_PER_S = 20
@@ -49,8 +64,10 @@ class Line:
     unread: Callable[[], int]
     send: Callable[[bytes], None]
     lasting: bool
-    stream: zpl.Stream = field(default_factory=zpl.Stream)
+    stream: zpl.Stream | escpos.Stream | tspl.Stream
     forgotten: bool = False
+    watches: int = 0  # what the host wants to be told of unasked
+    told: bytes = b""
 
 
 class Wire(Protocol):
@@ -70,6 +87,8 @@ class Wire(Protocol):
 class Build:
     """What the printer is: resolution, head, buffer, how long it takes to be ready for its first label."""
 
+    language: str = "zpl"
+    cutter: bool = True
     name: str = "vp"
     maker: str = "labelsvc"
     model: str = "virtual-203"
@@ -81,19 +100,27 @@ class Build:
 
     def device_id(self, serial: str) -> bytes:
         """Its IEEE 1284 device id."""
-        return f"MFG:{self.maker};CMD:ZPL;MDL:{self.model};CLS:PRINTER;SN:{serial};".encode("ascii")
+        return (
+            f"MFG:{self.maker};CMD:{self.language.upper()};MDL:{self.model};CLS:PRINTER;SN:{serial};".encode(
+                "ascii"
+            )
+        )
 
 
 @dataclass
-class _Batch:
-    """A format in the print queue, and how many of its copies are still to come out."""
+class _Turn:
+    """What waits its turn: a label with the copies that are still to come out, or a question that is answered
+    when everything before it is printed."""
 
-    format: zpl.Format
+    said: Label | InTurn
+    line: Line
     received_at: float
-    copies_left: int = field(init=False)
+    copies_left: int
+    drained: bool = False
 
-    def __post_init__(self) -> None:
-        self.copies_left = self.format.copies
+    @property
+    def held_bytes(self) -> int:
+        return len(self.said.raw) if isinstance(self.said, Label) else 8 + len(self.said.query.detail)
 
 
 class Printer:
@@ -104,14 +131,16 @@ class Printer:
         self._tray = tray
         self._faults = faults
         self._changed = threading.Condition(threading.RLock())
-        self._queue: deque[_Batch] = deque()
+        self._language = LANGUAGES[build.language]
+        self._queue: deque[_Turn] = deque()
         self._lines: list[Line] = []  # oldest first
-        self._under_head: _Batch | None = None
+        self._under_head: _Turn | None = None
         self._remainder_bytes = 0  # halves of formats whose connection is gone
-        self._link_free_at = 0.0
+        self._link_free_at = self._drained_at = 0.0
         self._warm_at = time.monotonic() + build.warm_up_s
         self._length_dots = round(_DEFAULT_LENGTH_MM / _MM_PER_INCH * build.dpi)
-        self._printed = 0
+        self._reprint = self._reprints_at_first = build.language != "escpos"
+        self._printed = self._printed_since_on = 0
         self._bytes_received = 0
         self._stopping = False
 
@@ -121,7 +150,8 @@ class Printer:
         """A host has connected, or a lasting line is ready.  ``unread`` tells how many of its bytes have
         arrived and are not yet taken; ``send`` must return at once, whether anybody listens or not."""
         with self._changed:
-            line = Line(unread, send, lasting, forgotten=self._faults.half_open and not lasting)
+            stream = self._language.Stream(self.build.dpi, self.build.cutter)
+            line = Line(unread, send, lasting, stream, forgotten=self._faults.half_open and not lasting)
             self._lines.append(line)
             return line
 
@@ -151,10 +181,9 @@ class Printer:
                 )
             line.stream.tilde_in_data = self._faults.tilde_in_data
             for event in line.stream.feed(data):
-                if answer := self._obey(line.stream, event):
-                    line.send(answer)
+                self._obey(line, event)
             self._burn_fuses(line, len(data))
-            self._changed.notify_all()
+            self._note_change()
             return True
 
     def bytes_before_cut(self, line: Line) -> int:
@@ -199,6 +228,7 @@ class Printer:
         if self._burnt("half_open_after_bytes", count) and not line.lasting:
             self._faults = replace(self._faults, half_open=True)
             self._forget_connections()
+            self._note_change()
             raise ConnectionForgotten
         if self._burnt("die_after_bytes", count):
             if not self._faults.keep_partial:
@@ -228,53 +258,82 @@ class Printer:
             self._remainder_bytes += line.stream.held_bytes
 
     def _held_bytes(self) -> int:
-        waiting = sum(len(batch.format.raw) for batch in self._queue)
+        waiting = sum(turn.held_bytes for turn in self._queue)
         return waiting + self._remainder_bytes + sum(line.stream.held_bytes for line in self._lines)
 
     # ------------------------------------------------------------------ what the stream says
 
-    def _obey(self, stream: zpl.Stream, event: zpl.Event) -> bytes:
+    def _obey(self, line: Line, event: Event) -> None:
         match event:
-            case zpl.FormatBegun():
+            case LabelBegun():
                 self._remainder_bytes = 0
-            case zpl.Format():
-                self._queue.append(_Batch(event, time.monotonic()))
+            case Label():
+                self._queue.append(_Turn(event, line, time.monotonic(), event.copies))
                 self._length_dots = event.length_dots or self._length_dots
-            case zpl.CancelAll():
-                self._cancel_all(stream)
-            case zpl.Reset():
-                self._forget_everything(stream)
-            case zpl.StatusQuery():
-                if self._answers():
-                    return b"".join(b"\x02" + line + b"\x03\r\n" for line in self._host_status())
-            case zpl.VariableQuery():
-                if self._answers():
-                    return b'"' + self._variable(event.name) + b'"'
-        return b""
+                self._reprint = self._reprint if event.reprint is None else event.reprint
+            case InTurn():
+                self._queue.append(_Turn(event, line, time.monotonic(), 0, drained=True))
+            case Query():
+                self._answer(line, event)
+            case Watch():
+                line.watches = event.mask
+                line.told = b""  # the first is told at once
+            case CancelAll():
+                self._cancel_all(line)
+            case Reset():
+                self._forget_everything(line)
+            case Pause():
+                self._faults = replace(self._faults, paused=event.paused)
+            case Reprint():
+                self._reprint = event.reprint
 
-    def _answers(self) -> bool:
-        return not (self._faults.silent or (self._faults.silent_when_blocked and self._faults.blocked))
+    def _answer(self, line: Line, query: Query) -> None:
+        faults = self._faults
+        if faults.silent or (faults.silent_when_blocked and faults.blocked):
+            return
+        answer = self._language.answer(query, self._condition())
+        if answer and faults.babble:
+            answer = _RUBBISH
+        elif faults.half_answers:
+            answer = answer[: len(answer) // 2]
+        if answer and not line.forgotten:
+            line.send(answer)
 
-    def _cancel_all(self, stream: zpl.Stream | None) -> None:
-        """``~JA``: everything goes but the label that is under the head, which comes out."""
+    def _note_change(self) -> None:
+        """Wake whoever waits, and tell those hosts that want to be told unasked."""
+        self._changed.notify_all()
+        watching = [line for line in self._lines if line.watches and not line.forgotten]
+        if not watching or self._faults.silent:
+            return
+        now = self._condition()
+        for line in watching:
+            notice = self._language.notice(line.watches, now)
+            if notice != line.told:
+                line.told = notice
+                line.send(notice)
+
+    def _cancel_all(self, speaking: Line | None) -> None:
+        """Everything goes but the label that is under the head, which comes out."""
         under_head = self._under_head
         self._queue.clear()
         if under_head:
             under_head.copies_left = 1
             self._queue.append(under_head)
-        self._forget_partial_formats(stream)
+        self._forget_partial_labels(speaking)
 
-    def _forget_everything(self, stream: zpl.Stream | None) -> None:
+    def _forget_everything(self, speaking: Line | None) -> None:
         """Power-on reset: buffer and print queue are empty, the label under the head stays half done."""
         self._queue.clear()
-        self._forget_partial_formats(stream)
+        self._forget_partial_labels(speaking)
         self._warm_at = time.monotonic() + self.build.warm_up_s
         self._faults = replace(self._faults, paused=False)
+        self._reprint = self._reprints_at_first
+        self._printed_since_on = 0
 
-    def _forget_partial_formats(self, speaking: zpl.Stream | None) -> None:
+    def _forget_partial_labels(self, speaking: Line | None) -> None:
         self._remainder_bytes = 0
         for line in self._lines:
-            if line.stream is speaking:
+            if line is speaking:
                 line.stream.forget()  # what it says behind the command still holds
             else:
                 line.stream.forget_all()
@@ -282,34 +341,34 @@ class Printer:
     def _partial(self) -> bool:
         return self._remainder_bytes > 0 or any(line.stream.partial for line in self._lines)
 
-    def _labels_left(self) -> int:
-        return self._queue[0].copies_left if self._queue else 0
+    def _waiting(self) -> list[_Turn]:
+        return [turn for turn in self._queue if isinstance(turn.said, Label)]
 
-    def _host_status(self) -> list[bytes]:
-        """The three lines of ``~HS`` without their frames (ZPL II guide 45541L-004 pp. 171-172), 82 bytes
-        when framed."""
-        faults = self._faults
-        full = self._held_bytes() >= self.build.buffer_bytes
-        return [
-            (
-                f"030,{faults.paper_out:d},{faults.paused:d},{min(self._length_dots, 9999):04d},"
-                f"{min(len(self._queue), 999):03d},{full:d},0,{self._partial():d},000,0,0,0"
-            ).encode("ascii"),
-            f"000,0,{faults.head_open:d},0,0,2,6,0,{self._labels_left():08d},1,000".encode("ascii"),
-            b"1234,0",
-        ]
-
-    def _variable(self, name: str) -> bytes:
-        """The value of a printer variable, "?" for one that doesn't exist; its answer is in double quotes
-        with nothing behind them."""
-        match name:
-            case "odometer.total_label_count":
-                return str(self._tray.odometer).encode("ascii")
-            case "device.host_status":
-                return b"\r\n".join(self._host_status())
-            case "device.friendly_name":
-                return self.build.name.encode("ascii", "replace")
-        return b"?"
+    def _condition(self) -> Condition:
+        faults, waiting = self._faults, self._waiting()
+        return Condition(
+            name=self.build.name,
+            maker=self.build.maker,
+            model=self.build.model,
+            serial=self.build.serial,
+            dpi=self.build.dpi,
+            paper_out=faults.paper_out,
+            paper_low=faults.paper_low,
+            head_open=faults.head_open,
+            ribbon_out=faults.ribbon_out,
+            jammed=faults.jammed,
+            cutter_stuck=faults.cutter_stuck,
+            paused=faults.paused,
+            printing=self._under_head is not None,
+            buffer_full=self._held_bytes() >= self.build.buffer_bytes,
+            partial=self._partial(),
+            waiting=len(waiting),
+            labels_left=waiting[0].copies_left if waiting else 0,
+            length_dots=self._length_dots,
+            labels=self._tray.odometer,
+            labels_since_on=self._printed_since_on,
+            length_mm=self._tray.length_mm,
+        )
 
     # ------------------------------------------------------------------ the head
 
@@ -321,51 +380,85 @@ class Printer:
                     self._changed.wait(None if hindrance == math.inf else hindrance)
                 if self._stopping:
                     return
-                self._print_label(self._queue[0])
-                self._changed.notify_all()
+                self._next(self._queue[0])
+                self._note_change()
             time.sleep(0.0002)  # at boundless speed the lock would never be free for the others
 
     def _print_hindrance(self) -> float:
-        """Seconds until the next label may begin; inf until something changes."""
+        """Seconds until what is next may begin; inf until something changes."""
         if not self._queue or self._faults.blocked or self._faults.paused:
             return math.inf
-        ready_at = max(self._warm_at, self._queue[0].received_at + self._faults.drain_delay_s)
-        return ready_at - time.monotonic()
+        return max(self._warm_at, self._ready_at(self._queue[0])) - time.monotonic()
 
-    def _print_label(self, batch: _Batch) -> None:
-        if not batch.format.draws:
-            self._queue.popleft()
-            return
+    def _ready_at(self, turn: _Turn) -> float:
+        if turn.drained or not isinstance(turn.said, Label):
+            return turn.received_at
+        ready_at = turn.received_at + self._faults.drain_delay_s
+        if self._faults.drain_bytes_per_s:
+            begun_at = max(self._drained_at, turn.received_at)
+            ready_at = max(ready_at, begun_at + len(turn.said.raw) / self._faults.drain_bytes_per_s)
+        return ready_at
+
+    def _next(self, turn: _Turn) -> None:
+        if not turn.drained:
+            turn.drained = True
+            self._drained_at = time.monotonic()
+        match turn.said:
+            case InTurn():
+                self._queue.popleft()
+                newer = (later.said for later in self._queue if isinstance(later.said, InTurn))
+                if not (turn.said.newest_only and any(said.newest_only for said in newer)):
+                    self._answer(turn.line, turn.said.query)
+            case Label(draws=False):
+                self._queue.popleft()
+            case Label():
+                self._print_label(turn, turn.said)
+
+    def _print_label(self, turn: _Turn, label: Label) -> None:
         if self._faults.paper_out_after_labels == 0:
             self._faults = replace(self._faults, paper_out=True, paper_out_after_labels=None)
-            self._tray.drop_cut(batch.format.raw)
+            self._cut(turn, label)
             return
-        self._under_head = batch
-        left_mm = self._length_mm(batch)
-        while self._may_go_on(batch) and (speed_mm_s := self._faults.speed_mm_s) and left_mm > 0:
+        self._under_head = turn
+        length_mm = left_mm = self._length_mm(label)
+        while self._may_go_on(turn) and (speed_mm_s := self._faults.speed_mm_s) and left_mm > 0:
             moving_since = time.monotonic()
             self._changed.wait(left_mm / speed_mm_s)
             left_mm -= (time.monotonic() - moving_since) * speed_mm_s
         self._under_head = None
-        if not self._may_go_on(batch):
-            self._tray.drop_cut(batch.format.raw)
+        if not self._may_go_on(turn):
+            self._cut(turn, label)
             return
-        self._tray.drop(batch.format.raw)
-        self._printed += 1
-        batch.copies_left -= 1
-        if batch.copies_left == 0:
-            self._queue.popleft()
+        if label.whole:
+            self._tray.drop(label.raw, length_mm)
+            self._printed += 1
+            self._printed_since_on += 1
+        else:
+            self._tray.drop_cut(label.raw)
+        self._count_down(turn)
         if self._faults.paper_out_after_labels is not None:
             self._faults = replace(
                 self._faults, paper_out_after_labels=self._faults.paper_out_after_labels - 1
             )
 
-    def _may_go_on(self, batch: _Batch) -> bool:
-        has_power = not self._stopping and bool(self._queue) and self._queue[0] is batch
+    def _cut(self, turn: _Turn, label: Label) -> None:
+        """A stump; without a reprint the rest of the label comes out later as another, and is not counted."""
+        self._tray.drop_cut(label.raw)
+        reprint = self._reprint if self._faults.reprint is None else self._faults.reprint
+        if not reprint and self._queue and self._queue[0] is turn:
+            self._count_down(turn)
+
+    def _count_down(self, turn: _Turn) -> None:
+        turn.copies_left -= 1
+        if turn.copies_left == 0:
+            self._queue.popleft()
+
+    def _may_go_on(self, turn: _Turn) -> bool:
+        has_power = not self._stopping and bool(self._queue) and self._queue[0] is turn
         return has_power and not self._faults.blocked
 
-    def _length_mm(self, batch: _Batch) -> float:
-        dots = batch.format.length_dots
+    def _length_mm(self, label: Label) -> float:
+        dots = label.length_dots
         return dots / self.build.dpi * _MM_PER_INCH if dots else _DEFAULT_LENGTH_MM
 
     # ------------------------------------------------------------------ the control port's side
@@ -376,7 +469,7 @@ class Printer:
             self._faults = self._faults.changed(request)
             if self._faults.half_open:
                 self._forget_connections()
-            self._changed.notify_all()
+            self._note_change()
             return self._faults
 
     @property
@@ -394,7 +487,7 @@ class Printer:
         """SOFT_RESET of the USB printer class: all that was received is gone, but the label under the head."""
         with self._changed:
             self._cancel_all(None)
-            self._changed.notify_all()
+            self._note_change()
 
     def power_cycle(self) -> None:
         """Off and on again: buffer, partial formats and connections are gone, odometer, paper and faults
@@ -412,17 +505,19 @@ class Printer:
 
     def state(self) -> dict[str, object]:
         """The truth about the printer at one moment, for JSON: ``printed`` since the program's start,
-        ``odometer`` for life, ``queue`` formats and ``labels_left`` of the first of them, ``buffered``
+        ``odometer`` for life, ``queue`` labels waiting (a batch of copies is one) and ``labels_left`` of the first of them, ``buffered``
         bytes, the names of ``cut`` labels, the faults in force."""
         with self._changed:
+            waiting = self._waiting()
             return {
                 "name": self.build.name,
+                "language": self.build.language,
                 "dpi": self.build.dpi,
                 "width_mm": self.build.width_mm,
                 "printed": self._printed,
                 "odometer": self._tray.odometer,
-                "queue": len(self._queue),
-                "labels_left": self._labels_left(),
+                "queue": len(waiting),
+                "labels_left": waiting[0].copies_left if waiting else 0,
                 "printing": self._under_head is not None,
                 "paper": "out" if self._faults.paper_out else "loaded",
                 "head": "open" if self._faults.head_open else "closed",

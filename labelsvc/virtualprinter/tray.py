@@ -3,9 +3,10 @@
 Hides how a label and its count become one fact: a label is out when its file has its name, and the name
 carries the odometer, so that a program killed at any moment never has the one without the other.
 
-    000001-17.zpl    the first label in this tray, the printer's 17th, its bytes
+    000001-17.zpl    the first label in this tray, the printer's 17th, its bytes; named after the language
     cut-0001.zpl     a label that was cut off within and does not count
     odometer         labels printed in all; survives when the labels are taken out of the tray
+    mileage          millimetres of labels printed in all; may lag behind by the last one
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import fcntl
 import re
 from pathlib import Path
 
-_LABEL = re.compile(r"(\d{6,9})-(\d{1,12})\.zpl")
-_CUT = re.compile(r"cut-(\d{4,9})\.zpl")
+_LABEL = re.compile(r"(\d{6,9})-(\d{1,12})\.[a-z]+")
+_CUT = re.compile(r"cut-(\d{4,9})\.[a-z]+")
 
 
 class TrayInUse(RuntimeError):
@@ -26,9 +27,10 @@ class Tray:
     """One directory, made if missing; held by one printer at a time (raises TrayInUse, OSError).  Not safe
     for several threads."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suffix: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._suffix = suffix
         self._lock = (directory / "in-use").open("w")  # kept open: closing it gives the tray away
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,22 +41,25 @@ class Tray:
             left_over.unlink()
         labels = [_parts(name) for name in self.labels()]
         self._order = max((order for order, _ in labels), default=0)
-        self._cuts = max((int(name[4:-4]) for name in self.cut_labels()), default=0)
-        self.odometer = max([self._stored_odometer(), *(count for _, count in labels)])
+        self._cuts = max((_cut_number(name) for name in self.cut_labels()), default=0)
+        self.odometer = max([self._stored("odometer"), *(count for _, count in labels)])
+        self.length_mm = self._stored("mileage")
 
-    def drop(self, raw: bytes) -> str:
+    def drop(self, raw: bytes, length_mm: float) -> str:
         """A label has come out.  Returns its file's name; the odometer has risen by one."""
-        name = f"{self._order + 1:06d}-{self.odometer + 1}.zpl"
+        name = f"{self._order + 1:06d}-{self.odometer + 1}.{self._suffix}"
         self._write(name, raw)
         self._order += 1
         self.odometer += 1
+        self.length_mm += round(length_mm)
         self._write("odometer", f"{self.odometer}\n".encode("ascii"))
+        self._write("mileage", f"{self.length_mm}\n".encode("ascii"))
         return name
 
     def drop_cut(self, raw: bytes) -> None:
         """A label that ended half way; the odometer stays."""
         self._cuts += 1
-        self._write(f"cut-{self._cuts:04d}.zpl", raw)
+        self._write(f"cut-{self._cuts:04d}.{self._suffix}", raw)
 
     def labels(self) -> list[str]:
         """Names of the labels in the tray, in the order they came out."""
@@ -63,7 +68,7 @@ class Tray:
     def cut_labels(self) -> list[str]:
         return sorted(
             (p.name for p in self._directory.iterdir() if _CUT.fullmatch(p.name)),
-            key=lambda name: int(name[4:-4]),
+            key=_cut_number,
         )
 
     def read(self, name: str) -> bytes | None:
@@ -75,9 +80,9 @@ class Tray:
         except FileNotFoundError:
             return None
 
-    def _stored_odometer(self) -> int:
+    def _stored(self, name: str) -> int:
         try:
-            return int((self._directory / "odometer").read_text("ascii"))
+            return int((self._directory / name).read_text("ascii"))
         except FileNotFoundError:
             return 0
 
@@ -89,5 +94,9 @@ class Tray:
 
 
 def _parts(name: str) -> tuple[int, int]:
-    order, count = name.removesuffix(".zpl").split("-")
+    order, count = name.partition(".")[0].split("-")
     return int(order), int(count)
+
+
+def _cut_number(name: str) -> int:
+    return int(name.partition(".")[0].removeprefix("cut-"))

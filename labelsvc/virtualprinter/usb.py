@@ -134,10 +134,10 @@ class UsbPort:
             return data
 
     def _answer(self, answer: bytes) -> None:
+        """Kept until it is fetched, by the next host if this one is gone, as an endpoint's memory is."""
         with self._changed:
-            if self._hosts:
-                self._in += answer[: _IN_BYTES - len(self._in)]
-                self._wake()
+            self._in += answer[: _IN_BYTES - len(self._in)]
+            self._wake()
 
     def _wake(self) -> None:
         self._changed.notify_all()

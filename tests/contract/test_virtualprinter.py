@@ -4,6 +4,7 @@ tray."""
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -13,6 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+from labelsvc.languages import LANGUAGES, Target
+from labelsvc.virtualprinter.printer import LANGUAGES as PARSERS
+from tests.support.pages import bars, page, qr
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 10
@@ -79,7 +84,7 @@ class Process:
 
     def labels(self):
         """The bytes of every whole label, in the order they came out, read from the disk."""
-        names = sorted(name.name for name in self.tray.glob("[0-9]*.zpl"))
+        names = sorted(name.name for name in self.tray.glob("[0-9]*-*"))
         return [(self.tray / name).read_bytes() for name in names]
 
     def stop(self):
@@ -989,3 +994,399 @@ def test_half_open(printer):
         before.setblocking(False)
         with pytest.raises(BlockingIOError):
             before.recv(1)
+
+
+def test_a_late_answer_meets_the_next_usb_host(start_usb):
+    """An answer that nobody fetched stays in the device for whoever reads next."""
+    printer = start_usb()
+    first = UsbHost(printer.usb)
+    first.write(ODOMETER)
+    printer.wait(bytes_received=len(ODOMETER))
+    first.socket.close()
+    assert UsbHost(printer.usb).read() == b'"0"'
+
+
+# ---------------------------------------------------------------- what real printers of each language get
+
+
+A_PAGE = page(bars("YT0012345678", module=2), qr("YT0012345678", y=150), size=(400, 300))
+
+
+@pytest.mark.parametrize("language", ["zpl", "escpos", "tspl"])
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_labels_as_labelsvc_writes_them(start, language, cut):
+    """Each of our own labels is one file with its very bytes, in packets cut anywhere."""
+    written = bytes(LANGUAGES[language].encode(A_PAGE, Target(language, cut=True)))
+    printer = start("--language", language)
+    with printer.connect() as host:
+        stream = written * 3
+        for at in range(0, len(stream), cut):
+            host.sendall(stream[at : at + cut])
+        printer.wait(printed=3, queue=0, partial=False)
+    # The line end behind ^XZ is no part of a format.
+    label = written.removesuffix(b"\n") if language == "zpl" else written
+    assert printer.labels() == [label] * 3
+
+
+_PIECES = {
+    "zpl": [b"^XA", b"^XZ", b"^FD", b"~HS", b"^GFB,9,9,1,", b'! U1 getvar "a"\r\n', b"~HQES", b"^PQ2"],
+    "escpos": [
+        b"\x1b@",
+        b"\x1dVB\0",
+        b"\x1dv0\0\x01\0\x02\0",
+        b"\x10\x04\x01",
+        b"\x1dk",
+        b"\x0c",
+        b"\x1d(H\x06\0",
+    ],
+    "tspl": [
+        b"CLS\r\n",
+        b"PRINT 1,1\r\n",
+        b"BITMAP 0,0,1,9,1,",
+        b'TEXT 1,1,"',
+        b"\x1b!?",
+        b"~!T",
+        b"OUT @LABEL\n",
+    ],
+}
+
+
+@pytest.mark.parametrize("language", ["zpl", "escpos", "tspl"])
+def test_any_bytes_in_any_pieces(language):
+    """No stream of bytes breaks a parser, and wherever it is cut the same is understood."""
+    choose = random.Random(5)
+    for _ in range(300):
+        stream = b"".join(
+            choose.choice([*_PIECES[language], choose.randbytes(choose.randrange(4)), b"\r\n"])
+            for _ in range(choose.randrange(1, 25))
+        )
+        whole, pieces = (PARSERS[language].Stream(203, True) for _ in range(2))
+        expected = list(whole.feed(stream))
+        heard = []
+        while stream:
+            size = choose.randrange(1, 4)
+            heard += pieces.feed(stream[:size])
+            stream = stream[size:]
+        assert heard == expected and pieces.partial == whole.partial
+
+
+# ---------------------------------------------------------------- ESC/POS
+
+
+@pytest.fixture
+def escpos(start):
+    return lambda *options: start("--language", "escpos", *options)
+
+
+def a_slip(text, end=b"\x1dVB\0"):
+    return b"\x1b@" + text + b"\n" + end
+
+
+def exactly(host, count):
+    answer = b""
+    while len(answer) < count:
+        piece = host.recv(count - len(answer))
+        assert piece, f"closed after {answer!r}"
+        answer += piece
+    return answer
+
+
+def process_id(text):
+    return b"\x1d(H\x06\x0000" + text
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({}, b"\x12\x12\x12\x12"),
+        ({"paper_out": True}, b"\x1a\x32\x12\x7e"),
+        ({"head_open": True}, b"\x1a\x16\x12\x12"),
+        ({"paper_low": True}, b"\x12\x12\x12\x1e"),
+        ({"cutter_stuck": True}, b"\x1a\x52\x1a\x12"),
+    ],
+)
+def test_escpos_real_time_status(escpos, faults, said):
+    """DLE EOT 1 to 4 answer one byte each, at once, whatever waits to be printed, and within a picture too."""
+    printer = escpos()
+    printer.faults(**faults)
+    with printer.connect() as host:
+        host.sendall(b"".join(b"\x10\x04" + bytes([n]) for n in (1, 2, 3, 4)))
+        assert exactly(host, 4) == said
+        host.sendall(a_slip(b"waits") + b"\x1dv0\0\x04\0\x02\0AB\x10\x04\x04xyz")
+        assert exactly(host, 1) == said[3:]
+
+
+def test_escpos_status_back_unasked(escpos):
+    """GS a: four bytes at once and at every change, none when switched off."""
+    printer = escpos()
+    with printer.connect() as host:
+        host.sendall(b"\x1da\xff")
+        assert exactly(host, 4) == b"\x10\0\0\0"
+        printer.faults(paper_out=True)
+        assert exactly(host, 4) == b"\x18\0\x0f\0"
+        printer.faults(paper_out=False)
+        assert exactly(host, 4) == b"\x10\0\0\0"
+        host.sendall(b"\x1da\0\x10\x04\x01")
+        assert exactly(host, 1) == b"\x12"
+        printer.faults(head_open=True)
+        host.sendall(b"\x10\x04\x01")
+        assert exactly(host, 1) == b"\x1a"
+
+
+def test_escpos_process_id_comes_when_all_before_it_is_printed(escpos):
+    """GS ( H is answered after the paper, of several pending only the newest, and not at all if the data
+    were cleared."""
+    printer = escpos()
+    printer.faults(paper_out=True)
+    with printer.connect() as host:
+        host.sendall(a_slip(b"one") + process_id(b"0001") + a_slip(b"two") + process_id(b"0002"))
+        host.sendall(b"\x10\x04\x01")
+        assert exactly(host, 1) == b"\x1a"
+        printer.faults(paper_out=False)
+        assert exactly(host, 7) == b"\x37\x220002\0"
+        assert printer.state()["printed"] == 2
+        printer.faults(paper_out=True)
+        host.sendall(a_slip(b"three") + process_id(b"0003") + b"\x10\x05\x02")
+        printer.faults(paper_out=False)
+        host.sendall(a_slip(b"four") + process_id(b"0004"))
+        assert exactly(host, 7) == b"\x37\x220004\0"
+    assert printer.labels() == [a_slip(b"one"), a_slip(b"two"), a_slip(b"four")]
+
+
+def test_escpos_names_itself(escpos):
+    """GS I gives maker, model and serial number as text; GS r the paper; each in its turn."""
+    printer = escpos("--maker", "Acme", "--model", "T-1", "--serial", "99")
+    with printer.connect() as host:
+        host.sendall(b"\x1dIB\x1dIC\x1dID\x1dr\x01")
+        assert exactly(host, 16) == b"_Acme\0_T-1\0_99\0\0"
+
+
+def test_escpos_goes_on_where_the_paper_ended(escpos):
+    """A slip printer prints no slip again: the one that the paper ended within is two stumps, and its process
+    id comes all the same."""
+    printer = escpos()
+    printer.faults(paper_out_after_labels=1)
+    with printer.connect() as host:
+        host.sendall(a_slip(b"one") + a_slip(b"two") + process_id(b"0002") + a_slip(b"three"))
+        printer.wait(printed=1, paper="out")
+        printer.faults(paper_out=False)
+        assert exactly(host, 7) == b"\x37\x220002\0"
+        state = printer.wait(printed=2)
+    assert printer.labels() == [a_slip(b"one"), a_slip(b"three")]
+    assert [(printer.tray / name).read_bytes() for name in state["cut"]] == [a_slip(b"two")]
+
+
+def test_escpos_half_a_slip(escpos):
+    """Half a slip of a host that died is on paper, but it is no label."""
+    printer = escpos()
+    printer.send(b"\x1b@half\n")
+    printer.wait(connections=0, partial=True)
+    printer.send(b"\x1b@half again\n" + a_slip(b"whole"))
+    state = printer.wait(printed=1)
+    assert printer.labels() == [a_slip(b"whole")] and len(state["cut"]) == 1
+
+
+def test_escpos_without_a_knife(escpos):
+    """Without a knife a slip ends at the next ESC @, at a process id, and at the feed to the next label."""
+    printer = escpos("--no-cutter")
+    with printer.connect() as host:
+        host.sendall(a_slip(b"one", b"") + a_slip(b"two", b"") + process_id(b"0002"))
+        assert exactly(host, 7) == b"\x37\x220002\0"
+        host.sendall(a_slip(b"three", b"\x0c"))
+        printer.wait(printed=3)
+    assert printer.labels() == [a_slip(b"one", b""), a_slip(b"two", b""), a_slip(b"three", b"\x0c")]
+
+
+def test_escpos_data_are_no_commands(escpos):
+    """Bytes within pictures, barcodes and symbols end no slip."""
+    cut = b"\x1dVB\0"
+    inner = (
+        b"\x1dv0\0\x02\0\x02\0"
+        + cut
+        + b"\x1b*\x21\x02\0"
+        + cut
+        + b"\x1b@"
+        + b"\x1dkI\x04"
+        + cut
+        + b"\x1dk\x04A\x1dV\0"
+        + b"\x1d(k\x08\x0010P0"
+        + b"\x1dVB\x1b@"[:4]
+        + b"\x1d8L\x04\0\0\0"
+        + cut
+        + b"\x1bD"
+        + b"\x1dVB\0"
+    )
+    printer = escpos()
+    printer.send(a_slip(inner))
+    printer.wait(printed=1, queue=0, partial=False)
+    assert printer.labels() == [a_slip(inner)]
+
+
+# ---------------------------------------------------------------- TSPL
+
+
+@pytest.fixture
+def tspl(start):
+    return lambda *options: start("--language", "tspl", *options)
+
+
+def a_tspl_label(text, end=b"PRINT 1,1\r\n"):
+    return b'\r\nSIZE 60 mm,40 mm\r\nCLS\r\nTEXT 1,1,"3",0,1,1,"' + text + b'"\r\n' + end
+
+
+@pytest.mark.parametrize(
+    ("faults", "byte", "four"),
+    [
+        ({}, b"\x00", b"@@@@"),
+        ({"paper_out": True}, b"\x04", b"E@@A"),
+        ({"head_open": True}, b"\x01", b"E@@@"),
+        ({"head_open": True, "paper_out": True}, b"\x05", b"E@@A"),
+        ({"ribbon_out": True}, b"\x08", b"E@@D"),
+        ({"jammed": True}, b"\x02", b"E@@B"),
+        ({"paused": True}, b"\x10", b"`@@@"),
+    ],
+)
+def test_tspl_status(tspl, faults, byte, four):
+    """ESC ! ? is one byte, ESC ! S four in a frame, also within a bitmap."""
+    printer = tspl()
+    printer.faults(**faults)
+    with printer.connect() as host:
+        host.sendall(b"\x1b!?\x1b!S")
+        assert exactly(host, 9) == byte + b"\x02" + four + b"\x03\r\n"
+        host.sendall(b"CLS\r\nBITMAP 0,0,2,4,1,ab\x1b!?")
+        assert exactly(host, 1) == byte
+
+
+def test_tspl_answers(tspl):
+    """Model, mileage and the count of labels since it was switched on; OUT in its turn."""
+    printer = tspl("--model", "TX-1")
+    with printer.connect() as host:
+        host.sendall(b"~!T~!@")
+        assert read_until(host, b"0\r") == b"TX-1\r\n0\r"
+        host.sendall(a_tspl_label(b"a", b"PRINT 2,2\r\n") + b'OUT "n=";@LABEL\r\n')
+        assert read_until(host, b"\r\n") == b"n=4\r\n"
+        assert printer.request("POST", "/reset")[0] == 200
+    with printer.connect() as host:
+        host.sendall(b"OUT @LABEL\r\n")
+        assert read_until(host, b"\r\n") == b"0\r\n"
+    assert printer.state()["odometer"] == 4
+
+
+def test_tspl_bitmaps_are_taken_by_their_size(tspl):
+    """What looks like commands within a bitmap or a quoted text is data."""
+    bits = b"PRINT 1\r\nCLS\r\nOUT"
+    label = a_tspl_label(b"PRINT 1", b"BITMAP 0,0,%d,1,1,%s\r\nPRINT 1\r\n" % (len(bits), bits))
+    printer = tspl()
+    printer.send(label)
+    printer.wait(printed=1, queue=0, partial=False)
+    assert printer.labels() == [label]
+
+
+def test_tspl_half_a_label(tspl):
+    """Half a label stays until CLS; a second PRINT prints the same again."""
+    printer = tspl()
+    printer.send(a_tspl_label(b"half", b""))
+    printer.wait(connections=0, partial=True)
+    printer.send(a_tspl_label(b"whole") + b"PRINT 1\r\n")
+    printer.wait(printed=2, partial=False)
+    assert printer.labels() == [a_tspl_label(b"whole"), a_tspl_label(b"whole") + b"PRINT 1\r\n"]
+
+
+def test_a_broken_off_bitmap_swallows_what_the_next_host_sends(start_usb):
+    """On a cable the printer goes on with the bitmap that a dead host left unfinished; a reset, obeyed within
+    it, ends that."""
+    printer = start_usb("--language", "tspl")
+    UsbHost(printer.usb).write(b"CLS\r\nBITMAP 0,0,10,100,1,abc")
+    printer.wait(partial=True)
+    host = UsbHost(printer.usb)
+    host.write(a_tspl_label(b"swallowed"))
+    host.write(b"\x1b!R" + a_tspl_label(b"comes"))
+    printer.wait(printed=1, partial=False)
+    assert printer.labels() == [a_tspl_label(b"comes")]
+
+
+@pytest.mark.parametrize("language", ["zpl", "tspl"])
+def test_reprint_can_be_switched_off(start, language):
+    """A label that was cut is not printed again when the language or the tester says so."""
+    off = {"zpl": b"^XA^JZN^XZ", "tspl": b"SET REPRINT OFF\r\n"}[language]
+    make = {"zpl": a_format, "tspl": a_tspl_label}[language]
+    printer = start("--language", language)
+    for count, (before, fault) in enumerate([(off, None), (b"", False), (b"", True)]):
+        printer.faults(paper_out_after_labels=0, reprint=fault)
+        printer.send(before + make(b"cut"))
+        printer.wait(paper="out", queue=int(fault is True))
+        assert len(printer.state()["cut"]) == count + 1
+        printer.faults(paper_out=False)
+        printer.wait(queue=0)
+    assert len(printer.labels()) == 1
+
+
+# ---------------------------------------------------------------- more answers, and none
+
+
+def test_zebra_error_and_identity(start):
+    """~HQES lists errors and warnings by their digits, ~HI model, version, resolution and memory."""
+    printer = start("--model", "ZX1")
+    printer.faults(paper_out=True, head_open=True, paused=True, paper_low=True)
+    with printer.connect() as host:
+        host.sendall(b"~HQES\r\n")
+        answer = read_until(host, b"\x03")
+        host.sendall(b"~HI")
+        assert read_until(host, b"\r\n") == b"\x02ZX1,V1.00,8,8192KB\x03\r\n"
+        assert ask(host, GETVAR % b"media.status") == b"out"
+        assert ask(host, GETVAR % b"odometer.total_print_length") == b"0 INCHES, 0 CENTIMETERS"
+    assert answer == (
+        b"\x02\r\nPRINTER STATUS\r\nERRORS: 1 00000000 00010005\r\nWARNINGS: 1 00000000 00000008\r\n\x03"
+    )
+
+
+def test_pause_and_start_by_command(printer):
+    """~PP pauses, ~PS goes on."""
+    with printer.connect() as host:
+        host.sendall(b"~PP" + a_format(b"x"))
+        printer.wait(queue=1)
+        assert ask_status(host)[0][2] == "1"
+        host.sendall(b"~PS")
+        printer.wait(printed=1)
+
+
+def test_half_answers_and_rubbish(printer):
+    """An answer may break off in its middle, or be rubbish."""
+    printer.faults(half_answers=True)
+    with printer.connect() as host:
+        host.sendall(b"~HS\r\n")
+        assert len(exactly(host, 41)) == 41
+        printer.faults(half_answers=False, babble=True)
+        host.sendall(b"~HS\r\n")
+        assert exactly(host, 4096)[:3] == b"\0\1\2"
+        printer.faults(babble=False)
+        assert ask(host, ODOMETER) == b"0"
+
+
+def test_a_slow_buffer(start):
+    """A buffer that is worked through slowly holds labels that the host has long sent."""
+    printer = start("--faults", '{"drain_bytes_per_s": 1}')
+    with printer.connect() as host:
+        host.sendall(a_format(b"a") + a_format(b"b"))
+        assert ask_status(host)[0][4] == "002"
+    printer.faults(drain_bytes_per_s=None)
+    printer.wait(printed=2, queue=0)
+
+
+def test_several_printers_in_one_program(start):
+    """Each has wires, a tray and faults of its own; one control port addresses all."""
+    printer = start("--count", "3")
+    listed = json.loads(printer.request("GET", "/printers")[1])
+    assert len(listed) == 3 and listed[0] == [f"tcp://127.0.0.1:{printer.port}"]
+    third = int(listed[2][0].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", third), timeout=PATIENCE_S) as host:
+        host.sendall(ODOMETER + a_format(b"x"))
+        assert exactly(host, 3) == b'"0"'
+        assert ask(host, GETVAR % b"device.unique_id") == b"VP000001-3"
+    while json.loads(printer.request("GET", "/printers/3/state")[1])["printed"] < 1:
+        time.sleep(0.005)
+    assert printer.state()["printed"] == 0
+    assert (printer.tray / "3" / "000001-1.zpl").read_bytes() == a_format(b"x")
+    assert printer.request("POST", "/printers/2/faults", b'{"paused": true}')[0] == 200
+    assert printer.state()["faults"]["paused"] is False
+    assert printer.request("GET", "/printers/4/state")[0] == 404

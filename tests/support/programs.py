@@ -104,7 +104,7 @@ class VirtualPrinter:
 
     def labels(self) -> list[Path]:
         """The labels that came out, in order."""
-        return sorted(self.tray.glob("[0-9]*.zpl"))
+        return sorted(self.tray.glob("[0-9]*-*"))
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _running(module: str, options: dict[str, Any]) -> Iterator[tuple[subprocess.
     """Start ``python -m module`` and wait for its one line; end it afterwards, however the test ended."""
     command = [sys.executable, "-m", module]
     for name, value in options.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
+        command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process, _first_line(process, module)
