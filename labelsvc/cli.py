@@ -1311,7 +1311,7 @@ def list_printers(store: StoreName = "", as_json: AsJson = False) -> None:
 
 @printers.command("add")
 def add_printer(name: str, uri: str, profile: str, store: StoreName = "", as_json: AsJson = False) -> None:
-    """Add a printer: tcp://HOST:PORT or file:///DIR, and its profile."""
+    """Add a printer: tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0 or file:///DIR, and its profile."""
     desk = _Desk(store)
     _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile), as_json)
 

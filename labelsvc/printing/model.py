@@ -175,7 +175,7 @@ class PrinterState:
     """What is known of a printer: three-valued, with age and source. Silence is ``unknown``, never ``ready``."""
 
     value: Literal["ready", "not_ready", "unknown"] = "unknown"
-    reason: str = ""  #: one word: paper_out, head_open, paused, unreachable, silent ...
+    reason: str = ""  #: one word: paper_out, head_open, paused, unreachable, no_permission, busy, silent ...
     source: str = ""  #: who says so: the status query's name, "connection", or "" before the first look
     at: datetime | None = None
 

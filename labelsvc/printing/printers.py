@@ -58,7 +58,7 @@ class Printers:
         letters: Letters | None = None,
         font: str | None = None,
     ) -> Printer:
-        """Add a printer at ``uri`` (``tcp://HOST:PORT``, ``file:///DIR``); offsets in dots.
+        """Add a printer at ``uri`` (see ``transports.TRANSPORTS``); offsets in dots.
 
         ``letters`` and ``font`` say how characters beyond ASCII come on paper, instead of what the profile says: as dots, or
         by the font of that name in the printer (``DOWNLOADED``: one that labelsvc sends there first).

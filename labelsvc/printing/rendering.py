@@ -19,6 +19,7 @@ from labelsvc.labels import Context, Media, Page, StandardTemplates, Template, c
 from labelsvc.languages import Target, pictures, write, zpl
 from labelsvc.printing.model import DOWNLOADED, Document, Printer, Profile, Turning
 from labelsvc.printing.sources import PictureSources
+from labelsvc.printing.transports import is_slow
 
 #: What the downloaded font is cut from: the weight that ordinary text has.
 DOWNLOADED_FACE = "sans-500"
@@ -181,6 +182,7 @@ def target(printer: Printer, profile: Profile) -> Target:
         coverage="gb2312" if font == DOWNLOADED else profile.coverage,
         graphics=profile.graphics,
         cut=profile.cutter,
+        slow_link=is_slow(printer.uri),
     )
 
 

@@ -10,16 +10,18 @@ from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from labelsvc.errors import Invalid
-from labelsvc.printing.transports import file, tcp
+from labelsvc.printing.transports import file, serial, tcp, usb
 from labelsvc.printing.transports.link import Guarded, Link, Transport, TransportBroken
 
 #: URI scheme -> parser. A parser raises Invalid on field ``uri``.
 TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
     "tcp": tcp.parse,
+    "usb": usb.parse,
+    "serial": serial.parse,
     "file": file.parse,
 }
 
-__all__ = ["TRANSPORTS", "Guarded", "Link", "Transport", "TransportBroken", "parse_uri"]
+__all__ = ["TRANSPORTS", "Guarded", "Link", "Transport", "TransportBroken", "is_slow", "parse_uri"]
 
 
 def parse_uri(uri: str) -> Transport:
@@ -28,7 +30,6 @@ def parse_uri(uri: str) -> Transport:
         raise Invalid("must be at most 300 printable characters", code="uri.invalid", field="uri")
     try:
         parts = urlsplit(uri)
-        parts.port  # noqa: B018  # raises ValueError where the port isn't one
     except ValueError:
         raise Invalid("isn't a URI", code="uri.invalid", field="uri") from None
     parse = TRANSPORTS.get(parts.scheme)
@@ -39,3 +40,8 @@ def parse_uri(uri: str) -> Transport:
             field="uri",
         )
     return parse(parts)
+
+
+def is_slow(uri: str) -> bool:
+    """Whether the way that a printer's URI names carries a few ten kB a second at most."""
+    return urlsplit(uri).scheme == "serial"

@@ -34,6 +34,7 @@ class Directory:
 
     path: Path
     answers: bool = False
+    local: bool = True
 
     def connect(self) -> DirectoryLink:
         """Look whether it is there. Raises TransportBroken ``unreachable``."""

@@ -1,10 +1,11 @@
 """What every transport offers: a link that is opened, written to, read from and closed; and how it breaks.
 
-Hides nothing; the spooler is written against these three.
+Hides nothing; the spooler is written against these. How long a printer may take no byte is told by one clock for all.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -45,6 +46,23 @@ class Guarded:
             )
 
 
+class StallClock:
+    """Runs while no byte moves: neither into this machine's buffer nor out of it."""
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s = stall_s
+        self._seen: tuple[int, ...] = ()
+        self._moved_at = time.monotonic()
+
+    def look(self, *progress: int) -> None:
+        """Raise TransportBroken if ``progress`` has been the same for too long."""
+        now = time.monotonic()
+        if progress != self._seen:
+            self._seen, self._moved_at = progress, now
+        elif now - self._moved_at > self._stall_s:
+            raise TransportBroken("the printer takes no more bytes", reason="stalled")
+
+
 class Link(Protocol):
     """An open way to one printer; used by one thread, but ``close`` may come from any."""
 
@@ -71,10 +89,17 @@ class Link(Protocol):
 
 
 class Transport(Protocol):
-    """A way to one printer, not yet opened. ``answers`` says whether anything ever comes back on it."""
+    """A way to one printer, not yet opened.
+
+    ``answers``: whether anything ever comes back on it. ``local``: the printer hangs on this machine, so that no other can
+    print on it by the same address.
+    """
 
     @property
     def answers(self) -> bool: ...
+
+    @property
+    def local(self) -> bool: ...
 
     def connect(self) -> Link:
         """Open it. Raises TransportBroken (``sent`` 0)."""

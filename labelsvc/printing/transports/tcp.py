@@ -13,13 +13,12 @@ import socket
 import struct
 import termios
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult
 
 from labelsvc.errors import Invalid
-from labelsvc.printing.transports.link import Guarded, TransportBroken
+from labelsvc.printing.transports.link import Guarded, StallClock, TransportBroken
 
 _CHUNK = 16 * 1024
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|[0-9a-fA-F:.]{2,45}")
@@ -31,11 +30,15 @@ def parse(parts: SplitResult) -> Tcp:
     """``tcp://HOST:PORT``. Raises Invalid on field ``uri``."""
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
         raise Invalid("must be tcp://HOST:PORT and nothing more", code="uri.invalid", field="uri")
-    if not parts.hostname or not parts.port:
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise Invalid("names a port that can't be one", code="uri.invalid", field="uri") from None
+    if not host or not port:
         raise Invalid("must name a host and a port: tcp://HOST:PORT", code="uri.invalid", field="uri")
-    if not _HOST.fullmatch(parts.hostname):
+    if not _HOST.fullmatch(host):
         raise Invalid("names no host that could exist", code="uri.invalid", field="uri")
-    return Tcp(parts.hostname, parts.port)
+    return Tcp(host, port)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Tcp:
     connect_s: float = 3.0
     stall_s: float = 30.0
     answers: bool = True
+    local: bool = False
 
     def connect(self) -> TcpLink:
         """Connect. Raises TransportBroken ``unreachable``."""
@@ -66,6 +70,9 @@ class Tcp:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+        # One that dies while bytes are on their way: keep-alive is silent then, and the kernel alone would try for a quarter
+        # of an hour.
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.stall_s * 1000))
         peer.setblocking(False)
         return TcpLink(peer, self.stall_s)
 
@@ -83,7 +90,7 @@ class TcpLink(Guarded):
     def write(self, data: bytes, name: str) -> None:
         """Write in chunks, each with a bounded wait."""
         sent = 0
-        clock = _StallClock(self._stall_s)
+        clock = StallClock(self._stall_s)
         try:
             self._still_there()
             while sent < len(data):
@@ -98,7 +105,7 @@ class TcpLink(Guarded):
 
     def flush(self) -> None:
         """Wait until the peer's machine has everything; what is left may shrink slowly, but it must shrink."""
-        clock = _StallClock(self._stall_s)
+        clock = StallClock(self._stall_s)
         try:
             while (left := self._unacknowledged()) > 0:
                 self.require_leave(0)
@@ -161,23 +168,6 @@ class TcpLink(Guarded):
         poll = select.poll()
         poll.register(self._peer.fileno(), events)
         return bool(poll.poll(timeout_s * 1000))
-
-
-class _StallClock:
-    """Runs while no byte moves: neither into this machine's buffer nor out of it."""
-
-    def __init__(self, stall_s: float) -> None:
-        self._stall_s = stall_s
-        self._seen: tuple[int, ...] = ()
-        self._moved_at = time.monotonic()
-
-    def look(self, *progress: int) -> None:
-        """Raise TransportBroken if ``progress`` has been the same for too long."""
-        now = time.monotonic()
-        if progress != self._seen:
-            self._seen, self._moved_at = progress, now
-        elif now - self._moved_at > self._stall_s:
-            raise TransportBroken("the printer takes no more bytes", reason="stalled")
 
 
 def _broken(fault: TransportBroken | OSError, sent: int) -> TransportBroken:

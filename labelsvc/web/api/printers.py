@@ -15,7 +15,13 @@ from labelsvc.web.session import actor
 api = APIBlueprint("printers", __name__, url_prefix="/api/v1/printers", tag="printers")
 
 Uri = Annotated[
-    Line, Field(min_length=1, max_length=300, pattern=r"^\S+$", description="tcp://HOST:PORT or file:///DIR")
+    Line,
+    Field(
+        min_length=1,
+        max_length=300,
+        pattern=r"^\S+$",
+        description="tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0?baud=9600 or file:///DIR",
+    ),
 ]
 
 
