@@ -272,6 +272,23 @@ def serve() -> None:
 
 
 @app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what hinders printing on this machine, each with its remedy; exit status 1 if something does."""
+    from labelsvc.doctor import examine
+
+    findings = examine(settings.load())
+    if as_json:
+        _show(findings, True)
+    else:
+        for each in findings:
+            print(f"{each.verdict:<8} {each.check:<9} {each.found}")
+            if each.remedy:
+                print(f"{'':<18} -> {each.remedy}")
+    if any(each.verdict == "problem" for each in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database's schema up to date."""
     _show({"revision": _Desk().rooms.database.revision()}, as_json)

@@ -245,7 +245,7 @@ def test_people_are_masked_unless_there_is_a_reason(opened: Operator):
 
 #: Commands that meet no person: what the machine or the store is and has.
 IMPERSONAL = {
-    *("version", "serve", "migrate", "settings", "demo", "erase", "backup"),
+    *("version", "serve", "migrate", "settings", "doctor", "demo", "erase", "backup"),
     *("templates list", "templates check", "templates render", "templates new"),
     "labels quality",  # geometry
     "jobs print",  # a file that stands as it is; what a job says of it is what "jobs submit" says
