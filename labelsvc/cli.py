@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -1331,6 +1332,50 @@ def add_printer(name: str, uri: str, profile: str, store: StoreName = "", as_jso
     """Add a printer: tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0 or file:///DIR, and its profile."""
     desk = _Desk(store)
     _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile), as_json)
+
+
+@printers.command("found")
+def found_printers(
+    network: Annotated[bool, typer.Option("--network", help="Listen to the network too.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, max=60, help="So long.")] = 3,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """List printers on this machine's USB bus and, with --network, those that announce themselves on the network.
+
+    No address is tried that nobody announced, and no printer is sent anything.
+    """
+    from labelsvc.printing import Discovery
+
+    desk = _Desk(store)
+    discovery = Discovery(desk.rooms.printers, network=network)
+    discovery.look(seconds if network else 0)
+    _show(discovery.found(desk.actor), as_json)
+
+
+@printers.command("probe")
+def probe_printer(
+    uri: str,
+    add: Annotated[str, typer.Option(metavar="NAME", help="Add it under this name, once you agree.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand.")] = False,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask an idle printer what it is, and propose its profile.
+
+    USB is asked by its device id alone, if that says enough. Else come control bytes, which print nothing, and last ~HI: a receipt
+    printer that never answers prints these three letters with its next line. Nothing is asked while labels wait for the printer.
+    """
+    desk = _Desk(store)
+    found = desk.rooms.printers.probe(desk.actor, uri)
+    _show(found, as_json)
+    if found.profile is None:
+        print("labelsvc: it doesn't say what it is; choose from labelsvc printers profiles", file=sys.stderr)
+    elif not add:
+        words = ["labelsvc", "printers", "add", "NAME", uri, found.profile]
+        print(f"labelsvc: to add it: {shlex.join(words)}", file=sys.stderr)
+    elif yes or typer.confirm(f"Add {add} with the profile {found.profile}?", err=True):
+        _show(desk.rooms.printers.add(desk.actor, add, uri=uri, profile=found.profile), as_json)
 
 
 @printers.command("edit")

@@ -21,6 +21,7 @@ from labelsvc.metrics import round_of
 from labelsvc.migrations import migrate
 from labelsvc.printing import (
     CustomAreas,
+    Discovery,
     PictureSources,
     Printers,
     PrintJobs,
@@ -69,6 +70,7 @@ class Rooms:
     templates: StandardTemplates
     wakeups: Wakeups
     printers: Printers
+    discovery: Discovery
     jobs: PrintJobs
     areas: CustomAreas
     addresses: SenderAddresses
@@ -129,6 +131,7 @@ def assemble(settings: Settings) -> Rooms:
         templates=templates,
         wakeups=wakeups,
         printers=printers,
+        discovery=Discovery(printers, usb=settings.discovery != "off", network=settings.discovery == "all"),
         jobs=jobs,
         areas=CustomAreas(database, templates),
         addresses=addresses,
@@ -278,7 +281,7 @@ def serve(settings: Settings) -> None:
 
     configure(settings.log_level)
     manager = ServiceManager.take(os.environ)
-    running: list[Spooler | Rounds | Heartbeat] = []
+    running: list[Spooler | Rounds | Discovery | Heartbeat] = []
 
     def make_app() -> Flask:
         rooms = assemble(settings)
@@ -294,6 +297,7 @@ def serve(settings: Settings) -> None:
             )
             checks["spooler"] = partial(spooler.stuck, STUCK_S)
             running.append(spooler)
+        running.append(rooms.discovery)
         threading.Thread(target=_warm_up, args=(rooms.templates,), name="warm-up", daemon=True).start()
         # What only reads our own books, what asks the network, and what asks it hundreds of times: each in a thread of its
         # own, so that a slow network doesn't keep a printed label from being known.

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         30, gt=0, description="how long a ready, idle printer may leave a sent label unproven"
     )
 
+    discovery: Literal["off", "usb", "all"] = Field(
+        "usb",
+        description="which printers are found by themselves: of the USB bus, or also what the network announces (mDNS)",
+    )
+
     erase_after_days: int = Field(
         180,
         ge=0,

@@ -1,6 +1,7 @@
 """Printers, the queue and the wire: a job becomes pages, bytes and proof; nothing is printed twice, nothing is lost."""
 
 from labelsvc.printing.areas import AreaRow, CustomAreas, Place
+from labelsvc.printing.discovery import Discovery
 from labelsvc.printing.driverlock import DriverLock
 from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.model import (
@@ -22,6 +23,7 @@ from labelsvc.printing.model import (
     PrintJob,
     PrintRequest,
     Profile,
+    Proposal,
 )
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.profiles import QUIRKS, Profiles
@@ -38,6 +40,7 @@ __all__ = [
     "Change",
     "CustomArea",
     "CustomAreas",
+    "Discovery",
     "DocumentGrade",
     "DocumentRequest",
     "DriverLock",
@@ -57,6 +60,7 @@ __all__ = [
     "Printers",
     "Profile",
     "Profiles",
+    "Proposal",
     "Spooler",
     "Wakeups",
 ]

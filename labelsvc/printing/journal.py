@@ -335,6 +335,28 @@ def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Prin
     return _printer(row) if row else None
 
 
+def is_busy_at(connection: Connection, uri: str) -> bool:
+    """Whether a label is on its way to the printer at ``uri``, of whichever store, or will be by itself."""
+    on_its_way = or_(
+        labels.c.state == LabelState.SENDING,
+        and_(labels.c.state == LabelState.QUEUED, printers.c.paused_at.is_(None)),
+    )
+    found = connection.execute(
+        select(labels.c.id)
+        .join(printers, printers.c.id == labels.c.printer_id)
+        .where(printers.c.uri == uri, printers.c.removed_at.is_(None), on_its_way)
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def printers_at_scheme(connection: Connection, scheme: str) -> list[str]:
+    """Ids of the printers, of all stores, whose address begins with ``scheme://``."""
+    like = printers.c.uri.startswith(f"{scheme}://", autoescape=True)
+    rows = connection.execute(select(printers.c.id).where(like, printers.c.removed_at.is_(None)))
+    return list(rows.scalars())
+
+
 def printer_of_label(connection: Connection, label: Label) -> Printer:
     """The printer that a label is for, removed or not."""
     return _printer(connection.execute(select(printers).where(printers.c.id == label.printer_id)).one())

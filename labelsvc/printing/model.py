@@ -171,6 +171,22 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A printer that was found or asked, and the profile that it should have; nothing is stored. 建议"""
+
+    uri: str
+    name: str  #: what its device calls itself, for people; may be empty
+    maker: str
+    model: str
+    languages: tuple[str, ...]
+    dpi: int | None
+    profile: str | None  #: None: nothing is known of it
+    known: bool  #: whether the profile is of its model, not the generic one of its language
+    said: tuple[str, ...]  #: what told it: "IEEE 1284", "~HI", "mDNS" …
+    added_as: str | None = None  #: the name of the store's printer that is already at this address
+
+
+@dataclass(frozen=True)
 class PrinterState:
     """What is known of a printer: three-valued, with age and source. Silence is ``unknown``, never ``ready``."""
 

@@ -6,16 +6,20 @@ Hides the checks of what a person chooses. The state of a printer is the spooler
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelsvc.db import Database, new_id
 from labelsvc.errors import Conflict, FieldError, Invalid, NotFound
+from labelsvc.languages.identity import Identity
 from labelsvc.printing import journal, store
-from labelsvc.printing.model import BROWSER_URI, LETTERS, Letters, Printer, PrinterState, Profile
+from labelsvc.printing.model import BROWSER_URI, LETTERS, Letters, Printer, PrinterState, Profile, Proposal
+from labelsvc.printing.probing import ask
 from labelsvc.printing.profiles import Profiles
-from labelsvc.printing.transports import parse_uri
+from labelsvc.printing.transports import Transport, parse_uri
 from labelsvc.printing.wakeups import Wakeups
 from labelsvc.security import Actor, Right
 
@@ -184,6 +188,51 @@ class Printers:
             store.forget_fonts(connection, found.id)
         return found
 
+    def probe(self, actor: Actor, uri: str) -> Proposal:
+        """Ask the printer at ``uri`` what it is, and propose its profile. See ``probing`` for what that does to it.
+
+        Raises Invalid on field ``uri``, Conflict ``printer.busy`` while labels for it are open, TransportBroken.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        transport = parse_uri(uri)
+        if not transport.answers:
+            raise Invalid("names a printer that never answers", code="uri.invalid", field="uri")
+        with self._database.reading() as connection:
+            if journal.is_busy_at(connection, uri):
+                raise Conflict("the printer has labels to print", code="printer.busy")
+        link = transport.connect()
+        try:
+            found, said = ask(link)
+        finally:
+            link.close()
+        return self.proposal(actor, uri, found.model, found, said)
+
+    def proposal(self, actor: Actor, uri: str, name: str, found: Identity, said: tuple[str, ...]) -> Proposal:
+        """What a printer at ``uri`` that says it is ``found`` should be added as, and whether the store has it already."""
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.reading() as connection:
+            there = _at(journal.printers_of(connection, actor.store_id), parse_uri(uri))
+        profile, known = self._profiles.propose(found)
+        return Proposal(
+            uri=uri,
+            name=name,
+            maker=found.maker,
+            model=found.model,
+            languages=found.languages,
+            dpi=found.dpi,
+            profile=profile.name if profile else None,
+            known=known,
+            said=said,
+            added_as=there.name if there else None,
+        )
+
+    def wake_usb(self) -> None:
+        """Something was plugged in or out: whoever waits for a USB printer looks now."""
+        with self._database.reading() as connection:
+            found = journal.printers_at_scheme(connection, "usb")
+        for printer_id in found:
+            self.wakeups.wake(printer_id)
+
     def browser(self, actor: Actor) -> Printer:
         """The store's built-in printer, made at the first asking: its labels open as PDF (P6)."""
         actor.require(Right.PRINT)
@@ -275,6 +324,15 @@ def _found(connection: Connection, actor: Actor, id_or_name: str) -> Printer:
     if found is None:
         raise NotFound("no such printer", code="printer.not_found")
     return found
+
+
+def _at(printers: Iterable[Printer], transport: Transport) -> Printer | None:
+    """The one of ``printers`` whose address means ``transport``, however it is written."""
+    for printer in printers:
+        with suppress(Invalid):  # the built-in one's, or one of another version
+            if parse_uri(printer.uri) == transport:
+                return printer
+    return None
 
 
 def _not_built_in(printer: Printer) -> None:

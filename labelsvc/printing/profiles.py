@@ -6,6 +6,7 @@ claim without a source is refused, so what isn't written anywhere is left out, a
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from labelsvc.errors import Invalid, NotFound
+from labelsvc.languages.identity import Identity
 from labelsvc.printing.model import LETTERS, Coverage, Graphics, Profile, Proof, Sensor, Source, Status
 
 #: A habit that code takes notice of -> what it is, and who says so.
@@ -81,6 +83,8 @@ _SPOKEN_IN = {
     "tspl": "tspl",
     "label-count": "tspl",
 }
+#: The maker of a profile that stands for every printer of its language.
+_ANY = "various"
 #: What needs no source: names and what they are looked up by, our own choices, and how sure we are.
 _UNCLAIMED = frozenset(
     {"name", "maker", "model", "verified", "sources", "speed", "darkness", "letters", "font", "matches"}
@@ -115,6 +119,42 @@ class Profiles:
         if found is None:
             raise NotFound("no such printer profile", code="profile.not_found", field="profile")
         return found
+
+    def propose(self, identity: Identity) -> tuple[Profile | None, bool]:
+        """The profile for a printer that says it is ``identity``, and whether its model is known; else its language's generic.
+
+        Of several models whose names fit, the one with the longest: TSC's "TTP-244 Plus" is no "TTP-244". A profile for
+        another resolution or language than the printer's own doesn't fit. None: nothing is known of it, a person chooses.
+        """
+        said = _letters(f"{identity.maker} {identity.model}")
+        fitting = [
+            (len(each), profile)
+            for profile in self._profiles.values()
+            if identity.dpi in (None, profile.dpi)
+            and (not identity.languages or profile.language in identity.languages)
+            for each in map(_letters, profile.matches)
+            if re.search(rf"(?<![A-Z0-9]){re.escape(each)}(?![A-Z0-9])", said)
+        ]
+        if fitting:
+            return max(fitting, key=lambda one: one[0])[1], True
+        for language in identity.languages:
+            generic = [
+                profile
+                for profile in self._profiles.values()
+                if profile.language == language and profile.maker == _ANY
+            ]
+            # 203 dots an inch if it doesn't say: most have them, and a label is then too small rather than cut.
+            generic.sort(
+                key=lambda profile: (profile.dpi != (identity.dpi or 203), -(profile.head_width_mm or 0))
+            )
+            if generic:
+                return generic[0], False
+        return None, False
+
+
+def _letters(name: str) -> str:
+    """A name as it is compared: capitals, and one space where makers write a space, a hyphen or an underscore."""
+    return re.sub(r"[ _-]+", " ", name.upper())
 
 
 def _read(path: Path) -> Profile:

@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from labelsvc.db import Database
 from labelsvc.dropship import Bindings, Orders
 from labelsvc.labels import StandardTemplates
-from labelsvc.printing import CustomAreas, Printers, PrintJobs, Profiles
+from labelsvc.printing import CustomAreas, Discovery, Printers, PrintJobs, Profiles
 from labelsvc.security import Accounts, Audit
 from labelsvc.settings import Settings
 from labelsvc.waybills import Batches, Divisions, Preferences, SenderAddresses, Subscriptions, Waybills
@@ -30,6 +30,8 @@ class Rooms(Protocol):
     def templates(self) -> StandardTemplates: ...
     @property
     def printers(self) -> Printers: ...
+    @property
+    def discovery(self) -> Discovery: ...
     @property
     def jobs(self) -> PrintJobs: ...
     @property

@@ -260,7 +260,14 @@ IMPERSONAL = {
     ),
     *("keys list", "keys rotate", "keys add", "keys use", "keys reseal", "keys retire"),
     *("preferences show", "preferences set", "numbers check", "numbers guess", "batches template"),
-    *("printers profiles", "printers edit", "printers remove", "printers pause", "printers resume"),
+    *(
+        "printers profiles",
+        "printers probe",
+        "printers edit",
+        "printers remove",
+        "printers pause",
+        "printers resume",
+    ),
     *("subscriptions connect-by-code", "subscriptions carriers", "waybills settle"),
 }
 

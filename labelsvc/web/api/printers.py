@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from apiflask import APIBlueprint
 from pydantic import Field
 
-from labelsvc.printing import Printer
+from labelsvc.printing import Printer, Proposal
 from labelsvc.web.api.shape import Answer, Body, Line, Name, moment
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
@@ -126,6 +126,31 @@ class ProfilesOut(Answer):
     items: list[ProfileOut]
 
 
+class ProbeIn(Body):
+    uri: Uri
+
+
+class ProposalOut(Answer):
+    """A printer that was found or asked, and the profile that it should have; nothing is stored."""
+
+    uri: str
+    name: str = Field(description="What it calls itself.")
+    maker: str
+    model: str
+    languages: list[str]
+    dpi: int | None
+    profile: str | None = Field(description="Null: nothing is known of it.")
+    known: bool = Field(
+        description="Whether the profile is of its model, not the generic one of its language."
+    )
+    said: list[str] = Field(description="What told it: IEEE 1284, ~HI, SGD, ~!T, GS I, mDNS.")
+    added_as: str | None = Field(description="The store's printer at this address.")
+
+
+class FoundOut(Answer):
+    items: list[ProposalOut]
+
+
 def printer_out(printer: Printer) -> dict[str, Any]:
     """A printer as the API shows it."""
     state = printer.state
@@ -162,6 +187,21 @@ def listed() -> dict[str, Any]:
 def add(json_data: PrinterIn) -> dict[str, Any]:
     """Add a printer."""
     return printer_out(rooms().printers.add(actor(), **json_data.model_dump()))
+
+
+@api.get("/found")
+@api.output(FoundOut)
+def found() -> dict[str, Any]:
+    """Printers that announce themselves, on this machine's USB bus or, if switched on, on the network; nothing is stored."""
+    return {"items": rooms().discovery.found(actor())}
+
+
+@api.post("/probe")
+@api.input(ProbeIn)
+@api.output(ProposalOut)
+def probe(json_data: ProbeIn) -> Proposal:
+    """Ask an idle printer what it is, and propose its profile; a silent receipt printer may print three letters."""
+    return rooms().printers.probe(actor(), json_data.uri)
 
 
 @api.get("/<ident:printer_id>")

@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response
 
 from labelsvc.db import new_id
 from labelsvc.errors import FieldError, Invalid, LabelsvcError
-from labelsvc.printing import DocumentRequest, Printer, PrintRequest
+from labelsvc.printing import DocumentRequest, Printer, PrintRequest, Proposal
+from labelsvc.security import Right
 from labelsvc.web.pages import words
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
@@ -25,19 +26,22 @@ _NUMBERS = ("darkness", "speed", "offset_x", "offset_y")
 @pages.get("")
 def listed() -> str:
     """All printers."""
-    return render_template("printers.html", printers=_real())
+    return render_template("printers.html", printers=_real(), found=_found())
 
 
 @pages.get("/live")
 def live() -> str:
     """The printers' cards alone."""
-    return render_template("_printers.html", printers=_real())
+    return render_template("_printers.html", printers=_real(), found=_found())
 
 
 @pages.get("/new")
 def new() -> str:
-    """The form of a new printer."""
-    return _form({"profile": "zpl-generic-203"}, None)
+    """The form of a new printer, filled with what is known of one that was found."""
+    told = {name: request.args[name] for name in ("name", "uri", "profile") if request.args.get(name)}
+    if "uri" in told:
+        told["test"] = "on"
+    return _form({"profile": "zpl-generic-203", **told}, None)
 
 
 @pages.post("/new")
@@ -46,7 +50,7 @@ def add() -> Response | tuple[str, int]:
     given = _given()
     try:
         changes = _numbers(given)
-        rooms().printers.add(
+        printer = rooms().printers.add(
             actor(),
             given["name"],
             given["uri"],
@@ -57,7 +61,7 @@ def add() -> Response | tuple[str, int]:
         )
     except LabelsvcError as error:
         return _form(given, None, error), error.status
-    return redirect(url_for(".listed", done="printer_added"), 303)
+    return test(printer.id) if given["test"] else redirect(url_for(".listed", done="printer_added"), 303)
 
 
 @pages.get("/<ident:printer_id>")
@@ -137,8 +141,15 @@ def _real() -> list[Printer]:
     return [printer for printer in rooms().printers.list(actor()) if not printer.is_browser]
 
 
+def _found() -> list[Proposal]:
+    """Printers that announce themselves and that the store doesn't have."""
+    if not actor().may(Right.MANAGE_PRINTERS):
+        return []
+    return [each for each in rooms().discovery.found(actor()) if each.added_as is None]
+
+
 def _given() -> dict[str, str]:
-    return {name: request.form.get(name, "").strip() for name in (*_WORDS, *_NUMBERS)}
+    return {name: request.form.get(name, "").strip() for name in (*_WORDS, *_NUMBERS, "test")}
 
 
 def _letters(given: dict[str, str]) -> Literal["dots", "font", ""]:

@@ -1,0 +1,182 @@
+"""Printers are found on the USB bus and on the network, and proposed: nothing is stored, nothing printed, nobody scanned."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from labelsvc.errors import Forbidden, Invalid
+from labelsvc.languages.identity import Identity
+from labelsvc.printing import Discovery, Printers, Profiles
+from labelsvc.printing.discovery import Found, network_printer, usb_printers
+from labelsvc.printing.transports import TRANSPORTS
+
+needs_usb = pytest.mark.skipif("usb" not in TRANSPORTS, reason="this build has no USB transport")
+
+
+def plug(bus: Path, port: str, ids: str = "0a5f:0185", serial: str = "", **texts: str) -> Path:
+    """A device on a made-up bus, laid out as the kernel does; its interface's folder."""
+    device, interface = bus / port, bus / f"{port}:1.0"
+    device.mkdir(parents=True)
+    interface.mkdir()
+    vendor, _, product = ids.partition(":")
+    (device / "idVendor").write_text(f"{vendor}\n")
+    (device / "idProduct").write_text(f"{product}\n")
+    if serial:
+        (device / "serial").write_text(f"{serial}\n")
+    for name in ("manufacturer", "product"):
+        if name in texts:
+            (device / name).write_text(f"{texts[name]}\n")
+    (interface / "bInterfaceClass").write_text(texts.get("class_", "07") + "\n")
+    (interface / "bInterfaceProtocol").write_text(texts.get("protocol", "02") + "\n")
+    if "ieee1284_id" in texts:
+        (interface / "ieee1284_id").write_text(f"{texts['ieee1284_id']}\n")
+    return interface
+
+
+@needs_usb
+def test_printers_are_read_from_the_bus(tmp_path: Path):
+    """Told by serial number; by port where it has none, or shares it; what prints no language, or isn't a printer, is no proposal."""
+    plug(
+        tmp_path, "1-1", serial="D2J/19 8", manufacturer="Zebra Technologies", product="ZTC ZD421-203dpi ZPL"
+    )
+    plug(tmp_path, "1-2", ids="2d37:83d7", ieee1284_id="MFG:TSC;MDL:TE200;CMD:TSPL;")
+    plug(tmp_path, "1-3.1", ids="0483:5743", serial="0000")
+    plug(tmp_path, "1-3.2", ids="0483:5743", serial="0000")
+    plug(tmp_path, "2-1", ids="1111:2222", class_="03")
+    plug(tmp_path, "2-2", ids="1111:2222", protocol="04")
+    assert usb_printers(tmp_path) == [
+        Found(
+            "usb://0a5f:0185/D2J%2F19%208",
+            "ZTC ZD421-203dpi ZPL",
+            Identity("Zebra Technologies", "ZTC ZD421-203dpi ZPL", (), 203),
+            ("USB",),
+        ),
+        Found("usb://2d37:83d7/@1-2", "TE200", Identity("TSC", "TE200", ("tspl",)), ("IEEE 1284",)),
+        Found("usb://0483:5743/@1-3.1", "", Identity(), ("USB",)),
+        Found("usb://0483:5743/@1-3.2", "", Identity(), ("USB",)),
+    ]
+    assert usb_printers(tmp_path / "no bus") == []
+
+
+@needs_usb
+def test_a_plugged_printer_is_proposed_and_wakes_its_thread(sqlite_database, factory, tmp_path: Path):
+    """P13: what comes and goes is seen at once by who waits for it; a printer that the store has is named, not proposed anew."""
+    printers = Printers(sqlite_database, Profiles())
+    discovery = Discovery(printers, bus=tmp_path)
+    discovery.start()
+    try:
+        assert discovery.found(factory) == []
+        mine = printers.add(factory, "bench 7", "usb://0A5F:0185/D2J19", "zebra-zd421-203")
+        woken = printers.wakeups.of_printer(mine.id)
+        woken.clear()
+        plug(tmp_path, "1-1", serial="D2J19", product="ZTC ZD421-203dpi ZPL")
+        discovery._usb.look()  # what the kernel's word leads to; the kernel itself speaks in the guest's tests
+        assert woken.is_set()
+        [there] = discovery.found(factory)
+        assert (there.profile, there.known, there.added_as) == ("zebra-zd421-203", True, "bench 7")
+        woken.clear()
+        discovery._usb.look()
+        assert not woken.is_set()
+        (tmp_path / "1-1:1.0" / "bInterfaceClass").unlink()
+        discovery._usb.look()
+        assert woken.is_set()
+        assert discovery.found(factory) == []
+    finally:
+        discovery.stop()
+
+
+@pytest.mark.parametrize(
+    ("service", "told", "expected"),
+    [
+        (
+            "_pdl-datastream._tcp.local.",
+            {"ty": "Zebra ZTC ZD621-300dpi ZPL", "usb_MFG": "Zebra Technologies", "usb_CMD": "ZPL"},
+            Found(
+                "tcp://192.0.2.7:9100",
+                "Zebra ZTC ZD621-300dpi ZPL",
+                Identity("Zebra Technologies", "Zebra ZTC ZD621-300dpi ZPL", ("zpl",), 300),
+                ("mDNS",),
+            ),
+        ),
+        ("_pdl-datastream._tcp.local.", {}, Found("tcp://192.0.2.7:9100", "", Identity(), ("mDNS",))),
+        (
+            "_pdl-datastream._tcp.local.",
+            {"product": "(TE200)\x1b[2J"},
+            Found("tcp://192.0.2.7:9100", "TE200)[2J", Identity("", "TE200)[2J"), ("mDNS",)),
+        ),
+        ("_ipp._tcp.local.", {"rp": "ipp/print", "ty": "an office printer"}, None),
+    ],
+)
+def test_an_announcement_is_read(service: str, told: dict[str, str], expected: Found | None):
+    """What a service tells of itself are words, whatever it says; one that takes no printer language is none for us."""
+    assert network_printer(service, "192.0.2.7", 9100, told) == expected
+
+
+@contextmanager
+def announced(name: str, port: int, **told: str):
+    """A printer that announces itself on loopback."""
+    from zeroconf import ServiceInfo, Zeroconf
+
+    kind = "_pdl-datastream._tcp.local."
+    info = ServiceInfo(
+        kind,
+        f"{name}.{kind}",
+        port,
+        properties=told,
+        server=f"{name}.local.",
+        addresses=[socket.inet_aton("127.0.0.1")],
+    )
+    speaker = Zeroconf(interfaces=["127.0.0.1"])
+    try:
+        speaker.register_service(info)
+        yield lambda: speaker.unregister_service(info)
+    finally:
+        speaker.close()
+
+
+def until(condition, seconds: float = 20):
+    """Wait until it holds; say so if it doesn't."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
+
+
+def test_a_printer_on_the_network_is_found_and_forgotten(sqlite_database, factory):
+    """A real announcement is found by a real browser, and gone after its goodbye."""
+    printers = Printers(sqlite_database, Profiles())
+    discovery = Discovery(printers, usb=False, network=True, interfaces=["127.0.0.1"])
+    discovery.start()
+    try:
+        with announced("label-printer-4711", 9103, ty="TSC TTP-244 Pro", usb_CMD="TSPL") as goodbye:
+
+            def mine():
+                return [each for each in discovery.found(factory) if each.uri == "tcp://127.0.0.1:9103"]
+
+            until(mine)
+            [found] = mine()
+            assert (found.profile, found.known, found.said) == ("tsc-ttp-244-pro", True, ("mDNS",))
+            goodbye()
+            until(lambda: not mine())
+    finally:
+        discovery.stop()
+
+
+def test_who_may_not_manage_printers_sees_none(sqlite_database, factory, accounts):
+    """What hangs on the machine is no business of who can't add it."""
+    from dataclasses import replace
+
+    discovery = Discovery(Printers(sqlite_database, Profiles()), usb=False)
+    with pytest.raises(Forbidden):
+        discovery.found(replace(factory, rights=frozenset()))
+
+
+def test_only_what_answers_is_probed(sqlite_database, factory, tmp_path: Path):
+    """A folder is asked nothing."""
+    with pytest.raises(Invalid):
+        Printers(sqlite_database, Profiles()).probe(factory, f"file://{tmp_path}")
