@@ -73,6 +73,7 @@ preferences = _group("preferences", "What a store chose for all its labels åº—é“
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 StoreName = Annotated[str, typer.Option("--store", envvar="LABELSVC_STORE", help="Store, by name or id.")]
+NodeName = Annotated[str, typer.Option("--node", help="The machine it hangs on, of several on PostgreSQL.")]
 Key = Annotated[str, typer.Option("--key", help="Idempotency key; a fresh one by default.")]
 After = Annotated[str, typer.Option(help="Go on after this id.")]
 Limit = Annotated[int, typer.Option(min=1, max=100)]
@@ -265,11 +266,22 @@ def version(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    node: Annotated[
+        str, typer.Option(help="This machine's name among several on one PostgreSQL database.")
+    ] = "",
+) -> None:
     """Run the service in the foreground."""
     from labelsvc import daemon
 
-    daemon.serve(settings.load())
+    daemon.serve(settings.load(**({"node": node} if node else {})))
+
+
+@app.command("nodes")
+def show_nodes(store: StoreName = "", as_json: AsJson = False) -> None:
+    """List the machines that drive printers of this PostgreSQL database, and whether each is alive."""
+    desk = _Desk(store)
+    _show(desk.rooms.printers.nodes(desk.actor), as_json)
 
 
 @app.command()
@@ -1328,10 +1340,12 @@ def list_printers(store: StoreName = "", as_json: AsJson = False) -> None:
 
 
 @printers.command("add")
-def add_printer(name: str, uri: str, profile: str, store: StoreName = "", as_json: AsJson = False) -> None:
+def add_printer(
+    name: str, uri: str, profile: str, node: NodeName = "", store: StoreName = "", as_json: AsJson = False
+) -> None:
     """Add a printer: tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0 or file:///DIR, and its profile."""
     desk = _Desk(store)
-    _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile), as_json)
+    _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile, node=node or None), as_json)
 
 
 @printers.command("found")
@@ -1384,13 +1398,19 @@ def edit_printer(
     name: str = "",
     uri: str = "",
     profile: str = "",
+    node: NodeName = "",
     store: StoreName = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change a printer's name, address or profile."""
+    """Change a printer's name, address, profile or machine (--node any: whichever can reach it)."""
     desk = _Desk(store)
     changed = desk.rooms.printers.edit(
-        desk.actor, printer, name=name or None, uri=uri or None, profile=profile or None
+        desk.actor,
+        printer,
+        name=name or None,
+        uri=uri or None,
+        profile=profile or None,
+        node={"": None, "any": ""}.get(node, node),
     )
     _show(changed, as_json)
 

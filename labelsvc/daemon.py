@@ -28,6 +28,7 @@ from labelsvc.printing import (
     Profiles,
     Spooler,
     Wakeups,
+    host_name,
 )
 from labelsvc.security import Accounts, Audit, Keys, Sealer
 from labelsvc.settings import Settings
@@ -91,7 +92,7 @@ def assemble(settings: Settings) -> Rooms:
     database = Database(settings.database, sealer=sealer)
     migrate(database)
     profiles, templates, wakeups = Profiles(), StandardTemplates(), Wakeups()
-    printers = Printers(database, profiles, wakeups)
+    printers = Printers(database, profiles, wakeups, settings.node)
     sources = PictureSources(settings.image_hosts, settings.image_folder)
     jobs = PrintJobs(database, printers, templates, wakeups, sources, settings.state_dir / "fonts")
     network = PlatformNetwork(
@@ -285,8 +286,10 @@ def serve(settings: Settings) -> None:
 
     def make_app() -> Flask:
         rooms = assemble(settings)
+        rooms.wakeups.listen(rooms.database)
         checks: dict[str, Callable[[], str]] = {"database": BooksCheck(rooms.database)}
         if settings.spooler:
+            node = settings.node or host_name()
             spooler = Spooler(
                 rooms.database,
                 rooms.printers,
@@ -294,6 +297,10 @@ def serve(settings: Settings) -> None:
                 poll_s=settings.poll_s,
                 printer_retry_s=settings.printer_retry_s,
                 proof_timeout_s=settings.proof_timeout_s,
+                node=node,
+                lease_s=settings.lease_s,
+                # A node's next process needn't wait for the lease of one that died.
+                lock_path=None if rooms.database.is_sqlite else settings.state_dir / f"{node}.driver",
             )
             checks["spooler"] = partial(spooler.stuck, STUCK_S)
             running.append(spooler)

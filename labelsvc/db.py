@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from labelsvc.errors import Conflict, Invalid, LabelsvcError, Refused, Unavailable
@@ -101,6 +102,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Database:
     """One database and its clock.
 
+    Several machines on PostgreSQL go by the server's clock, so that one whose own is wrong does no harm.
     ``sealer`` (see ``labelsvc.security.Sealer``) serves the sealed column types on this database's connections.
     """
 
@@ -108,8 +110,9 @@ class Database:
         self, url: str, *, sealer: object | None = None, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.url = make_url(url)
-        self._clock = clock or (lambda: datetime.now(UTC))
+        self._server_clock = _ServerClock()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._clock = clock or ((lambda: datetime.now(UTC)) if self.is_sqlite else self._server_clock.now)
         self._writing = threading.RLock()
         name = self.url.database
         self.path = Path(name) if self.is_sqlite and name and name != ":memory:" else None
@@ -130,7 +133,7 @@ class Database:
                 isolation_level="READ COMMITTED",  # whatever the server's own default is
                 connect_args=_POSTGRESQL,
             )
-            event.listen(self.engine, "connect", _prepare_postgresql)
+            event.listen(self.engine, "connect", self._prepare_postgresql)
         else:
             raise Invalid("must name SQLite or PostgreSQL", field="database_url")
         self.engine.dialect.labelsvc_sealer = sealer  # type: ignore[attr-defined]  # read by the sealed types
@@ -149,7 +152,7 @@ class Database:
         Raises Unavailable when a lock isn't to be had in time, two transactions wait for each other, the disk is full, or
         the connection breaks; Invalid for what the database can't store at all (a NUL in a text).
         """
-        with _translating(), self._writer(), self.engine.begin() as connection:
+        with translating(), self._writer(), self.engine.begin() as connection:
             if turn is not None:
                 take_turn(connection, turn)
             yield connection
@@ -163,7 +166,7 @@ class Database:
         the commit. Raises LabelsvcError ``database.dangling`` if a row refers to one that isn't there, and what
         ``transaction`` does.
         """
-        with _translating(), self._writer(), self.engine.connect() as connection:
+        with translating(), self._writer(), self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             if self.is_sqlite:
                 driver.execute("PRAGMA foreign_keys=OFF")  # inside a transaction it would do nothing
@@ -194,7 +197,7 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A connection for reading only: one consistent view, no write lock."""
         with (
-            _translating(),
+            translating(),
             self.engine.connect().execution_options(
                 labelsvc_reading=True, **({} if self.is_sqlite else _ONE_VIEW)
             ) as connection,
@@ -229,6 +232,166 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+    def _prepare_postgresql(self, connection: Any, _record: ConnectionPoolEntry) -> None:
+        """Set the time-outs, read the clock, and refuse to work with another encoding, or without durable commits."""
+        with connection.cursor() as cursor:
+            # A process that hangs inside a transaction mustn't keep its locks from everybody.
+            cursor.execute("SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '15s'")
+            began = elapsed()
+            cursor.execute(
+                "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), clock_timestamp()"
+            )
+            encoding, durable, at = cursor.fetchone()
+            self._server_clock.note(at, began)
+            if durable == "off":
+                cursor.execute("SET synchronous_commit = on")
+        connection.commit()
+        if encoding != "UTF8":
+            raise LabelsvcError(f"the PostgreSQL database is encoded in {encoding}; UTF8 is needed")
+
+
+def elapsed() -> float:
+    """Seconds by a clock that nobody sets and that goes on while the machine sleeps; only differences mean anything."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class _ServerClock:
+    """PostgreSQL's clock as read at times, carried on in between by ``elapsed``."""
+
+    def __init__(self) -> None:
+        self._known: tuple[datetime, float] | None = None
+
+    def note(self, at: datetime, began: float) -> None:
+        """The server's clock stood at ``at`` between ``began`` and now."""
+        self._known = at.astimezone(UTC), (began + elapsed()) / 2
+
+    def now(self) -> datetime:
+        """The server's time; before anything was heard of it, this machine's."""
+        if self._known is None:
+            return datetime.now(UTC)
+        at, when = self._known
+        return at + timedelta(seconds=elapsed() - when)
+
+
+class Apart:
+    """A connection to PostgreSQL beside the pool, for a thread that must wait for nobody: each statement is a transaction.
+
+    Made when it is first wanted, and anew after it broke. ``timeout_s``: the longest that connecting, or a statement, may
+    take.
+    """
+
+    def __init__(self, database: Database, timeout_s: float = 10.0) -> None:
+        self._database = database
+        self._engine = create_engine(
+            database.url,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                **_POSTGRESQL,
+                "connect_timeout": max(2, int(timeout_s)),  # libpq knows no shorter one
+                "options": f"-c statement_timeout={int(timeout_s * 1000)}",
+            },
+        )
+        event.listen(self._engine, "connect", database._prepare_postgresql)
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The connection; thrown away if the block fails. Raises Unavailable."""
+        with translating():
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            try:
+                yield self._connection
+            except BaseException:
+                self.close()
+                raise
+
+    def read_clock(self) -> None:
+        """See that the server still answers, and what its clock says. Raises Unavailable."""
+        with self.connection() as connection:
+            began = elapsed()
+            self._database._server_clock.note(
+                connection.execute(select(func.clock_timestamp())).scalar_one(), began
+            )
+
+    def close(self) -> None:
+        """Close it; harmless if there is none."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+
+#: What ``notify`` tells goes over this channel of PostgreSQL's.
+_CHANNEL = "labelsvc"
+
+
+def notify(connection: Connection, word: str) -> None:
+    """Tell ``Listener`` on every machine a short word once this transaction is committed; on SQLite nobody listens.
+
+    The same word twice in a transaction is told once.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(_CHANNEL, word)))
+
+
+class Listener:
+    """Hears what ``notify`` told, on PostgreSQL, in a thread and on a connection of its own, which it renews.
+
+    ``hear`` is called for each word; ``hearing(True)`` when it begins to hear, also again after a break in which words
+    were lost, and ``hearing(False)`` when it is deaf.
+    """
+
+    _LOOK_S = 30.0  # how often a server that says nothing is asked whether it lives
+
+    def __init__(
+        self, database: Database, hear: Callable[[str], None], hearing: Callable[[bool], None]
+    ) -> None:
+        self._apart = Apart(database)
+        self._hear = hear
+        self._hearing = hearing
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._go, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a second or two."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join(5)
+
+    def _go(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with self._apart.connection() as connection:
+                    driver: Any = connection.connection.driver_connection
+                    driver.execute(f"LISTEN {_CHANNEL}")
+                    self._hearing(True)
+                    self._listen(driver)
+            except LabelsvcError:
+                pass
+            self._hearing(False)
+            self._stopped.wait(0.5)
+        self._apart.close()
+
+    def _listen(self, driver: Any) -> None:
+        import psycopg  # not where SQLite is all there is
+
+        looked = elapsed()
+        while not self._stopped.is_set():
+            try:
+                for notice in driver.notifies(timeout=1.0):
+                    self._hear(notice.payload)
+            except psycopg.OperationalError as error:
+                raise Unavailable("the database doesn't answer", code="database.unavailable") from error
+            if elapsed() - looked > self._LOOK_S:
+                self._apart.read_clock()
+                looked = elapsed()
 
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -271,20 +434,6 @@ _POSTGRESQL: Mapping[str, Any] = {
 _ONE_VIEW: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
-def _prepare_postgresql(connection: Any, _record: ConnectionPoolEntry) -> None:
-    """Set the time-outs, and refuse to work with another encoding, or without durable commits."""
-    with connection.cursor() as cursor:
-        # A process that hangs inside a transaction mustn't keep its locks from everybody.
-        cursor.execute("SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '60s'")
-        cursor.execute("SELECT current_setting('server_encoding'), current_setting('synchronous_commit')")
-        encoding, durable = cursor.fetchone()
-        if durable == "off":
-            cursor.execute("SET synchronous_commit = on")
-    connection.commit()
-    if encoding != "UTF8":
-        raise LabelsvcError(f"the PostgreSQL database is encoded in {encoding}; UTF8 is needed")
-
-
 def take_turn(connection: Connection, turn: str) -> None:
     """Wait until no other open transaction has this turn, and have it until this one ends.
 
@@ -300,62 +449,6 @@ def lock_number(name: str) -> int:
     """The 64-bit number that stands for a name among PostgreSQL's advisory locks, the same on every machine."""
     digest = hashlib.sha256(f"labelsvc {name}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
-
-
-class SessionLock:
-    """A lock of PostgreSQL's on a name, held by a connection of its own: whoever loses that has lost the lock."""
-
-    def __init__(self, database: Database, name: str) -> None:
-        self._engine = database.engine
-        self._number = lock_number(name)
-        self._mutex = threading.Lock()  # the threads that ask share one connection
-        self._connection: Connection | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether it was held when somebody looked last."""
-        return self._connection is not None
-
-    def take(self) -> bool:
-        """Take the lock if nobody has it. Raises Unavailable."""
-        with self._mutex, _translating():
-            if self._connection is None:
-                # Outside the pool, which would hand it to others; a lock of a session stays in it until it ends.
-                connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                connection.detach()
-                try:
-                    if connection.execute(select(func.pg_try_advisory_lock(self._number))).scalar():
-                        self._connection = connection
-                finally:
-                    if self._connection is None:
-                        connection.close()
-            return self._connection is not None
-
-    def check(self) -> bool:
-        """Ask the server whether the connection lives, and with it the lock; a lost one is given up for good."""
-        with self._mutex:
-            if self._connection is None:
-                return False
-            try:
-                self._connection.execute(select(1))
-            except DBAPIError:
-                self._give_up()
-            return self._connection is not None
-
-    def release(self) -> None:
-        """Give it away; harmless if it isn't held."""
-        with self._mutex:
-            self._give_up()
-
-    def forget(self) -> None:
-        """In a forked child: leave the parent's connection alone."""
-        self._connection = None
-
-    def _give_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(DBAPIError):
-                connection.close()
 
 
 def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -375,7 +468,7 @@ def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Ma
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def translating() -> Iterator[None]:
     """Say in the house's words why the database can't serve now (no SQL, no parameters)."""
     try:
         yield

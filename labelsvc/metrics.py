@@ -26,6 +26,12 @@ _rounds = Counter(
     "labelsvc_rounds", "Turns of each duty of the daemon's rounds.", ["duty", "outcome"], registry=_registry
 )
 _waybills = Gauge("labelsvc_waybills", "Waybills of all stores.", ["state"], registry=_registry)
+_driven = Gauge(
+    "labelsvc_node_printers",
+    "Printers that each machine drives; 0: it is away or has none. Only on PostgreSQL.",
+    ["node"],
+    registry=_registry,
+)
 _labels = Gauge("labelsvc_labels", "Printing's labels of all stores.", ["state"], registry=_registry)
 
 
@@ -60,9 +66,12 @@ def round_of(duty: str) -> Iterator[None]:
         _rounds.labels(duty, outcome).inc()
 
 
-def exposition(waybills: Mapping[str, int], labels: Mapping[str, int]) -> bytes:
-    """Everything counted, in Prometheus' text format, with how many waybills and labels are in each state now."""
+def exposition(waybills: Mapping[str, int], labels: Mapping[str, int], driven: Mapping[str, int]) -> bytes:
+    """Everything counted, in Prometheus' text format, with how many waybills and labels are in each state now, and how many
+    printers each machine drives."""
     for gauge, counts in ((_waybills, waybills), (_labels, labels)):
         for state, count in counts.items():
             gauge.labels(state).set(count)
+    for node, count in driven.items():
+        _driven.labels(node).set(count)
     return generate_latest(_registry)

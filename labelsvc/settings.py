@@ -77,6 +77,17 @@ class Settings(BaseSettings):
         None, description="folder from which templates may take pictures as file:///…; none: no file is read"
     )
 
+    node: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="this machine's name among several on one PostgreSQL database; empty: its host name",
+    )
+    lease_s: float = Field(
+        15,
+        ge=1,
+        le=300,
+        description="how long after its last heartbeat another machine may drive a machine's printers (PostgreSQL)",
+    )
     spooler: bool = Field(True, description="drive the printers from this process")
     poll_s: float = Field(
         0.2, gt=0, le=10, description="how often a resting printer thread looks for new labels"

@@ -4,6 +4,7 @@ from labelsvc.printing.areas import AreaRow, CustomAreas, Place
 from labelsvc.printing.discovery import Discovery
 from labelsvc.printing.driverlock import DriverLock
 from labelsvc.printing.jobs import PrintJobs
+from labelsvc.printing.leases import host_name
 from labelsvc.printing.model import (
     BROWSER_URI,
     DOWNLOADED,
@@ -17,6 +18,7 @@ from labelsvc.printing.model import (
     Label,
     LabelState,
     Lane,
+    NodeSeen,
     Picture,
     Printer,
     PrinterState,
@@ -49,6 +51,7 @@ __all__ = [
     "Label",
     "LabelState",
     "Lane",
+    "NodeSeen",
     "Picture",
     "PictureSources",
     "Place",
@@ -63,4 +66,5 @@ __all__ = [
     "Proposal",
     "Spooler",
     "Wakeups",
+    "host_name",
 ]

@@ -1,7 +1,7 @@
-"""One process drives the printers of a database: a lock held by the process that writes to the wire.
+"""One process of a machine drives: a lock held by the process that writes to the wire.
 
-Hides where it is: beside a SQLite file a lock file, in PostgreSQL a lock of a session. Either is freed when its process dies,
-however it dies; neither a program it started nor a fork of it keeps it, so an orphan can't hold the printers.
+Hides the file. The lock is freed when its process dies, however it dies; neither a program it started nor a fork of it keeps
+it, so an orphan can't hold the printers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import os
 import threading
 import weakref
 from pathlib import Path
-
-from labelsvc.db import Database, SessionLock
-from labelsvc.errors import Unavailable
 
 _open_locks: weakref.WeakSet[DriverLock] = weakref.WeakSet()
 
@@ -32,9 +29,14 @@ class DriverLock:
         """Whether this process drives, as far as it knows."""
         return self._handle is not None
 
-    def check(self) -> bool:
-        """Whether it drives, looked up anew; ask before each write."""
-        return self.held
+    @property
+    def identity(self) -> str:
+        """Names the locked file among all machines' files, until this machine is started anew; "" while it isn't held."""
+        if self._handle is None:
+            return ""
+        found = os.fstat(self._handle)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{found.st_dev}:{found.st_ino}"
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody has it."""
@@ -67,33 +69,6 @@ class DriverLock:
     def forget(self) -> None:
         """In a forked child: close the inherited handle; the parent still holds the lock."""
         self.release()
-
-
-class SessionDriverLock(DriverLock):
-    """The same in PostgreSQL. It can be lost while this process lives: with its connection, or the server."""
-
-    def __init__(self, database: Database) -> None:
-        self._lock = SessionLock(database, "driver")
-        _open_locks.add(self)
-
-    @property
-    def held(self) -> bool:
-        return self._lock.held
-
-    def check(self) -> bool:
-        return self._lock.check()
-
-    def try_acquire(self) -> bool:
-        try:
-            return self._lock.take()
-        except Unavailable:
-            return False  # the server is away: nobody drives until it is back
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def forget(self) -> None:
-        self._lock.forget()
 
 
 def _after_fork_in_child() -> None:

@@ -65,7 +65,6 @@ MAX_PICTURE_BYTES = 8 * 1024 * 1024
 _UNPRINTABLE = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
 #: So many of a job's first labels need not be rendered again when their turn comes. All of a large job would fill memory.
 _REMEMBERED = 32
-_POLL_S = 0.1  # how soon an outcome is seen that another process wrote
 
 
 class PrintJobs:
@@ -247,7 +246,7 @@ class PrintJobs:
             with self._database.reading() as connection:
                 if journal.job_states(connection, job_id) <= SETTLED or time.monotonic() >= end:
                     return _job(connection, actor, job_id)
-            self.wakeups.wait_for_change(turn, min(_POLL_S, max(0.0, end - time.monotonic())))
+            self.wakeups.wait_for_change(turn, max(0.0, end - time.monotonic()))
 
     def pages(self, actor: Actor, label_id: str) -> tuple[Page, ...]:
         """The label's pages, to look at: counts nothing. May show clear data, so it needs the right, and the look is
@@ -376,7 +375,17 @@ class PrintJobs:
                 actor.user_id,
                 rendered.pages,
             )
-            if claimed is not None:  # the page that opens is a look too
+            if claimed is not None:
+                # Nobody can tell a page that never came from one that nobody printed, so there is no doubt to leave behind.
+                journal.step(
+                    connection,
+                    label_id,
+                    LabelState.SENT,
+                    self._database.now(),
+                    actor=actor.user_id,
+                    reason="opened in the browser",
+                )
+                # the page that opens is a look too
                 self._audit.note(connection, actor, "label.open_pdf", f"label:{label_id}")
         self.wakeups.tell_change()
         if claimed is None:
@@ -386,17 +395,7 @@ class PrintJobs:
                     raise Refused("the label is blocked", code="label.blocked", reason=label.reason)
                 _require_openable(label, printer)
             raise Conflict("the printer is paused", code="printer.paused")
-        with self._database.transaction(journal.TURN) as connection:
-            journal.step(
-                connection,
-                label_id,
-                LabelState.SENT,
-                self._database.now(),
-                actor=actor.user_id,
-                reason="opened in the browser",
-            )
         log.info("print.opened", label=label_id, job=label.job_id)
-        self.wakeups.tell_change()
         return rendered.data
 
     def erasable(self, before: datetime) -> int:

@@ -41,10 +41,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import UtcDateTime, metadata, new_id, put, take_turn
+from labelsvc.db import UtcDateTime, metadata, new_id, notify, put, take_turn
 from labelsvc.errors import Conflict, NotFound
 from labelsvc.printing.model import (
-    BROWSER_URI,
     LANES,
     SETTLED,
     Change,
@@ -99,6 +98,7 @@ printers = Table(
     Column("answered_at", UtcDateTime()),
     Column("paused_at", UtcDateTime()),
     Column("removed_at", UtcDateTime()),
+    Column("node", String(64)),
     _one_of("state", ("ready", "not_ready", "unknown")),
 )
 # A removed printer keeps its row, because labels point to it, and gives its name back.
@@ -232,6 +232,9 @@ blocks = Table(
 #: before any row is locked.
 TURN = "printing"
 
+#: What ``db.notify`` tells of a step; of something to do, it tells the printer's id instead.
+CHANGED = ""
+
 #: Documents are sealed and stored in such portions: a job of ten thousand needn't lie in memory twice.
 _PORTION = 200
 
@@ -259,6 +262,7 @@ def _printer(row: Row[Any]) -> Printer:
         font=row.font,
         paused_at=row.paused_at,
         answered_at=row.answered_at,
+        node=row.node,
         state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
     )
 
@@ -277,6 +281,7 @@ def _chosen(printer: Printer) -> dict[str, Any]:
         "font": printer.font,
         "paused_at": printer.paused_at,
         "answered_at": printer.answered_at,
+        "node": printer.node,
     }
 
 
@@ -297,6 +302,7 @@ def insert_printer(connection: Connection, printer: Printer) -> None:
         )
     except IntegrityError:
         raise _name_taken() from None
+    notify(connection, printer.id)
 
 
 def update_printer(connection: Connection, printer: Printer, *, another_device: bool) -> None:
@@ -317,6 +323,7 @@ def update_printer(connection: Connection, printer: Printer, *, another_device: 
             )
             .values(counter_before=None)
         )
+    notify(connection, printer.id)
 
 
 def _name_taken() -> Conflict:
@@ -382,17 +389,6 @@ def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
     return _printer(row) if row else None
 
 
-def driven_printers(connection: Connection) -> dict[str, bool]:
-    """Ids of all printers with a wire, of all stores, that may be sent to; and whether a label waits for each."""
-    waiting = exists().where(labels.c.printer_id == printers.c.id, labels.c.state == LabelState.QUEUED)
-    rows = connection.execute(
-        select(printers.c.id, waiting.label("waiting")).where(
-            printers.c.uri != BROWSER_URI, printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
-        )
-    )
-    return {row.id: bool(row.waiting) for row in rows}
-
-
 def set_printer_state(connection: Connection, printer_id: str, state: PrinterState) -> None:
     """Store what was learned of a printer."""
     connection.execute(
@@ -422,6 +418,7 @@ def remove_printer(connection: Connection, printer_id: str, now: datetime) -> No
     if open_ones:
         raise Conflict("the printer has open labels", code="printer.busy", labels=open_ones)
     connection.execute(update(printers).where(printers.c.id == printer_id).values(removed_at=now))
+    notify(connection, printer_id)
 
 
 # ---------------------------------------------------------------- storing and finding jobs
@@ -539,6 +536,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
             for row in rows
         ],
     )
+    notify(connection, job.printer_id)
     return job_id, document_ids
 
 
@@ -886,6 +884,7 @@ def step(
             }
         ],
     )
+    notify(connection, row.printer_id if after is LabelState.QUEUED else CHANGED)
     return _label(connection.execute(select(*_LABEL).where(labels.c.seq == row.seq)).one())
 
 
@@ -965,9 +964,11 @@ def claim(
     )
 
 
-def sweep(connection: Connection, now: datetime) -> list[Label]:
-    """Make every label that a dead process left in ``sending`` uncertain."""
-    rows = connection.execute(select(labels.c.id).where(labels.c.state == LabelState.SENDING)).all()
+def sweep(connection: Connection, now: datetime, printer_id: str, reason: str = "") -> list[Label]:
+    """Make every label uncertain that whoever drove a printer before left in ``sending``."""
+    rows = connection.execute(
+        select(labels.c.id).where(labels.c.printer_id == printer_id, labels.c.state == LabelState.SENDING)
+    )
     return [
         step(
             connection,
@@ -975,9 +976,9 @@ def sweep(connection: Connection, now: datetime) -> list[Label]:
             LabelState.UNCERTAIN,
             now,
             actor="spooler",
-            reason="the service stopped while sending",
+            reason=reason or "the service stopped while sending",
         )
-        for row in rows
+        for row in rows.all()
     ]
 
 

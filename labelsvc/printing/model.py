@@ -215,12 +215,34 @@ class Printer:
     font: str | None = None
     paused_at: datetime | None = None
     answered_at: datetime | None = None  #: when the device first answered a status query; None: never yet
+    node: str | None = None  #: the machine that it hangs on; None: any of them may drive it
     state: PrinterState = PrinterState()
+    driven_by: str | None = None  #: the machine that drives it now, on PostgreSQL
 
     @property
     def is_browser(self) -> bool:
         """Whether this is the built-in one, whose labels open as PDF (P6)."""
         return self.uri == BROWSER_URI
+
+
+@dataclass(frozen=True)
+class Driven:
+    """Who drives a printer on PostgreSQL, or did last."""
+
+    node: str
+    now: bool  #: whether that machine lives and has not given the printer back
+    seen_at: datetime  #: when it was heard of last
+
+
+@dataclass(frozen=True)
+class NodeSeen:
+    """A machine that drives printers of a PostgreSQL database, or did once. 节点"""
+
+    name: str
+    alive: bool
+    started_at: datetime
+    seen_at: datetime  #: by the server's clock
+    printers: int  #: how many it drives now
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ Hides the checks of what a person chooses. The state of a printer is the spooler
 
 from __future__ import annotations
 
+import builtins
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import ceil
@@ -15,8 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from labelsvc.db import Database, new_id
 from labelsvc.errors import Conflict, FieldError, Invalid, NotFound
 from labelsvc.languages.identity import Identity
-from labelsvc.printing import journal, store
-from labelsvc.printing.model import BROWSER_URI, LETTERS, Letters, Printer, PrinterState, Profile, Proposal
+from labelsvc.printing import journal, lease_store, store
+from labelsvc.printing.leases import NODE_NAME, NODE_RULE, host_name
+from labelsvc.printing.model import (
+    BROWSER_URI,
+    LETTERS,
+    Driven,
+    Letters,
+    NodeSeen,
+    Printer,
+    PrinterState,
+    Profile,
+    Proposal,
+)
 from labelsvc.printing.probing import ask
 from labelsvc.printing.profiles import Profiles
 from labelsvc.printing.transports import Transport, parse_uri
@@ -35,8 +47,12 @@ _BOUNDS = {"darkness": (0, 30), "speed": (1, 14), "offset_x": (-400, 400), "offs
 class Printers:
     """The printers of all stores, seen by one actor at a time."""
 
-    def __init__(self, database: Database, profiles: Profiles, wakeups: Wakeups | None = None) -> None:
+    def __init__(
+        self, database: Database, profiles: Profiles, wakeups: Wakeups | None = None, node: str = ""
+    ) -> None:
+        """``node`` is the name of this machine, on which printers hang that no other can reach."""
         self._database = database
+        self.node = node or host_name()
         self._profiles = profiles
         self.wakeups = wakeups or Wakeups()
 
@@ -61,11 +77,13 @@ class Printers:
         offset_y: int = 0,
         letters: Letters | None = None,
         font: str | None = None,
+        node: str | None = None,
     ) -> Printer:
         """Add a printer at ``uri`` (see ``transports.TRANSPORTS``); offsets in dots.
 
         ``letters`` and ``font`` say how characters beyond ASCII come on paper, instead of what the profile says: as dots, or
         by the font of that name in the printer (``DOWNLOADED``: one that labelsvc sends there first).
+        ``node``: the machine that it hangs on (PostgreSQL); None: this one, if others can't reach it, else any.
 
         Raises Invalid naming every wrong field, Conflict ``printer.exists``.
         """
@@ -85,6 +103,7 @@ class Printers:
             offset_y=offset_y,
             letters=letters,
             font=font,
+            node=node or None,
         )
         printer = self._checked(printer)
         with self._database.transaction() as connection:
@@ -101,7 +120,7 @@ class Printers:
         """All printers of the store, oldest first."""
         actor.require(Right.READ_PRINTERS)
         with self._database.reading() as connection:
-            return journal.printers_of(connection, actor.store_id)
+            return self._with_drivers(connection, journal.printers_of(connection, actor.store_id))
 
     def edit(
         self,
@@ -117,15 +136,16 @@ class Printers:
         offset_y: int | None = None,
         letters: Letters | Literal[""] | None = None,
         font: str | None = None,
+        node: str | None = None,
     ) -> Printer:
         """Change what is given; None leaves a field as it is. The queue stays, also behind another ``uri``.
 
-        An empty ``letters`` or ``font`` is the profile's again.
+        An empty ``letters`` or ``font`` is the profile's again; with an empty ``node`` any machine may drive the printer.
 
         Raises Invalid, NotFound, Conflict ``printer.exists`` or ``printer.built_in``.
         """
         actor.require(Right.MANAGE_PRINTERS)
-        chosen = {"letters": letters, "font": font}
+        chosen = {"letters": letters, "font": font, "node": node}
         given = {
             "name": name,
             "uri": uri,
@@ -268,9 +288,32 @@ class Printers:
             raise Invalid("no such printer", code="printer.not_found", field="printer")
         return found
 
+    def nodes(self, actor: Actor) -> Sequence[NodeSeen]:
+        """The machines that drive printers of this database, by name; none on SQLite, where there is one that needs no name."""
+        actor.require(Right.READ_PRINTERS)
+        if self._database.is_sqlite:
+            return []
+        with self._database.reading() as connection:
+            return lease_store.known(connection)
+
+    def count_driven(self) -> dict[str, int]:
+        """How many printers of all stores each living machine drives, for the metrics."""
+        if self._database.is_sqlite:
+            return {}
+        with self._database.reading() as connection:
+            return {node.name: node.printers for node in lease_store.known(connection)}
+
     def _find(self, actor: Actor, id_or_name: str) -> Printer:
         with self._database.reading() as connection:
-            return _found(connection, actor, id_or_name)
+            found = _found(connection, actor, id_or_name)
+            return self._with_drivers(connection, [found])[0]
+
+    def _with_drivers(self, connection: Connection, found: Sequence[Printer]) -> builtins.list[Printer]:
+        """With who drives each on PostgreSQL. What was known of a printer that nobody drives is known no more."""
+        if self._database.is_sqlite:
+            return [*found]
+        drivers = lease_store.driven(connection)
+        return [_driven(printer, drivers.get(printer.id)) for printer in found]
 
     def _checked(self, printer: Printer) -> Printer:
         """The printer with its profile's dpi. Raises Invalid naming every wrong field."""
@@ -283,8 +326,15 @@ class Printers:
         elif name == _BROWSER:
             faults.append(FieldError("name", "belongs to the built-in printer"))
         answers, dpi, profile = True, 0, None
+        if printer.node and self._database.is_sqlite:
+            faults.append(FieldError("node", "needs PostgreSQL: on SQLite one machine drives every printer"))
+        elif printer.node and not NODE_NAME.fullmatch(printer.node):
+            faults.append(FieldError("node", NODE_RULE))
         try:
-            answers = parse_uri(printer.uri).answers
+            way = parse_uri(printer.uri, here=printer.node in (None, self.node))
+            answers = way.answers
+            if way.local and not printer.node and not self._database.is_sqlite:
+                printer = replace(printer, node=self.node)
         except Invalid as fault:
             faults += fault.errors
         try:
@@ -333,6 +383,18 @@ def _at(printers: Iterable[Printer], transport: Transport) -> Printer | None:
             if parse_uri(printer.uri) == transport:
                 return printer
     return None
+
+
+def _driven(printer: Printer, by: Driven | None) -> Printer:
+    if printer.is_browser:
+        return printer
+    if by is not None and by.now:
+        return replace(printer, driven_by=by.node)
+    away = by is not None or printer.node is not None
+    seen_at = by.seen_at if by is not None and by.node == (printer.node or by.node) else None
+    return replace(
+        printer, state=PrinterState("unknown", "node_away" if away else "not_driven", "node", seen_at)
+    )
 
 
 def _not_built_in(printer: Printer) -> None:

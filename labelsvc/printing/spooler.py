@@ -1,4 +1,4 @@
-"""Sends labels: one process drives, one thread a printer, one label at a time, and nothing twice.
+"""Sends labels: one machine drives a printer, one thread a printer, one label at a time, and nothing twice.
 
 The story of a label, told by ``_OnePrinter._round``:
 
@@ -11,7 +11,8 @@ The story of a label, told by ``_OnePrinter._round``:
 6. commit the outcome: **printed**, **sent**, **uncertain**, or back to **queued** where surely no byte left.
 
 Hides threads, patience, and what to do when the printer, the wire, the database or this process fails between any two of
-these. A process that dies leaves ``sending`` behind; the next one makes it uncertain and never sends it again by itself.
+these. A process that dies leaves ``sending`` behind; who drives the printer next makes it uncertain and never sends it again
+by itself. Who may drive a printer is told by a lease (``leases``): asked before each piece of a write and in each commit.
 
 A printer's silence is *unknown*. One that ever answered is waited for: firmware falls silent when paper is out. One that
 never did, on this device, is asked three times; then its labels go as *sent*, and it is asked again only when it rests.
@@ -32,8 +33,10 @@ from labelsvc.languages import Condition
 from labelsvc.log import get_logger
 from labelsvc.printing import journal, store
 from labelsvc.printing.conversation import Conversation, converse
-from labelsvc.printing.driverlock import DriverLock, SessionDriverLock
+from labelsvc.printing.driverlock import DriverLock
 from labelsvc.printing.jobs import PrintJobs
+from labelsvc.printing.lease_store import Opening
+from labelsvc.printing.leases import Driver, Lease, LeaseLost, Node, OneProcess, host_name
 from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.proof import Proof, proof_by
@@ -56,11 +59,14 @@ _SLOWEST_BYTES_S = 960  # 9600 baud: a label of many bytes has that much longer 
 
 
 class Spooler:
-    """Drives all printers of a database, if no other process does.
+    """Drives printers: on SQLite all, if no other process does; on PostgreSQL those whose lease this machine has.
 
-    ``poll_s``: how soon labels are found that another process stored; this one's own are found at once by ``Wakeups``.
-    ``proof_timeout_s``: how long a ready, idle printer may leave a sent label unproven, beside the time that its bytes take
-    on the slowest wire. ``answer_s``: a printer that takes longer to answer a question is silent.
+    ``poll_s``: how soon labels are found that another process stored; this one's own are found at once by ``Wakeups``, and
+    on PostgreSQL all are. ``proof_timeout_s``: how long a ready, idle printer may leave a sent label unproven, beside the
+    time that its bytes take on the slowest wire. ``answer_s``: a printer that takes longer to answer a question is silent.
+    ``node``: the name of this machine, and ``lease_s`` how long after its last heartbeat another may drive in its place
+    (PostgreSQL). ``lock_path``: a file that only one process of this machine holds locked; on SQLite by default beside the
+    database.
     """
 
     def __init__(
@@ -73,6 +79,8 @@ class Spooler:
         printer_retry_s: float = 2.0,
         proof_timeout_s: float = 30.0,
         answer_s: float = 2.0,
+        node: str = "",
+        lease_s: float = 15.0,
         lock_path: Path | None = None,
         wakeups: Wakeups | None = None,
     ) -> None:
@@ -90,19 +98,22 @@ class Spooler:
         self.stopping = threading.Event()
         self.stop_by = float("inf")
         self._poll_s = poll_s
-        self._lock = DriverLock(lock_path) if lock_path is not None else SessionDriverLock(database)
+        self._lease_s = lease_s
+        lock = DriverLock(lock_path) if lock_path is not None else None
+        self._driver: Driver = (
+            OneProcess(database, lock)
+            if database.is_sqlite and lock is not None
+            else Node(database, node or host_name(), lease_s, lock)
+        )
+        self._leases: dict[str, Lease] = {}
         self._threads: dict[str, _OnePrinter] = {}
         self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
         self._turned_at = 0.0
 
     @property
     def driving(self) -> bool:
-        """Whether this process drives the printers, as far as it knows."""
-        return self._lock.held
-
-    def still_driving(self) -> bool:
-        """The same, looked up anew: another process may drive them since the database was away."""
-        return self._lock.check()
+        """Whether this process may drive printers, as far as it knows."""
+        return self._driver.held
 
     def stuck(self, patience_s: float) -> str:
         """Why this process will never drive again by itself, or "": a slow printer holds up only its own thread."""
@@ -115,16 +126,17 @@ class Spooler:
         return ""
 
     def start(self) -> None:
-        """Begin in the background: wait for the lock, sweep up after a dead process, then drive."""
+        """Begin in the background: wait until this process may drive, then take printers, and sweep up after the dead."""
         self._warden.start()
 
     def stop(self) -> None:
-        """Finish the labels in hand, at most 10 s; what is unproven then is uncertain. Then give the lock free.
+        """Finish the labels in hand, at most 10 s; what is unproven then is uncertain. Then give the printers free.
 
         Harmless before ``start`` and the second time.
         """
         self.stop_by = time.monotonic() + _STOP_S
         self.stopping.set()
+        self.wakeups.any_printer.set()
         if self._warden.ident is not None:
             self._warden.join(_STOP_S)
         for each in self._threads.values():
@@ -136,81 +148,102 @@ class Spooler:
         for each in self._threads.values():
             each.join(2.0)
         if any(each.is_alive() for each in self._threads.values()):
-            # It may still write, so only the end of this process frees the lock.
+            # It may still write, so only the end of this process frees the printers.
             log.error(
                 "spooler.stuck", printers=[name for name, each in self._threads.items() if each.is_alive()]
             )
         else:
-            self._lock.release()
+            self._driver.release()
         log.info("spooler.stopped")
 
     def _watch(self) -> None:
-        while self._lock.acquire(self.stopping):
+        while self._driver.acquire(self.stopping):
             self._turned_at = time.monotonic()
-            log.info("spooler.driving")
+            log.info("spooler.driving", node=self._driver.name)
             self._drive()
             if self.stopping.is_set():
                 return
-            log.error("spooler.lock_lost")
+            log.error("spooler.lock_lost", node=self._driver.name)
             for each in self._threads.values():
                 each.wake()
-            for (
-                each
-            ) in self._threads.values():  # what it is about to write is no business of the next driver's
-                each.join()
+            for each in self._threads.values():
+                each.join()  # what it is about to write is no business of the next driver's
+            self._threads.clear()
+            self._leases.clear()
 
     def _drive(self) -> None:
-        """Start what is to be driven until told to stop, or the lock is lost."""
-        swept = False
-        while not self.stopping.is_set():
+        """Take printers and start their threads until told to stop, or the right to drive is lost."""
+        while not self.stopping.is_set() and not self._driver.lost:
             self._turned_at = time.monotonic()
-            if not self._lock.check():
-                return
+            self.wakeups.any_printer.clear()
             try:
-                if not swept:
-                    self._sweep()
-                    swept = True
                 with self.database.reading() as connection:
-                    found = journal.driven_printers(connection)
-                for printer_id, waiting in found.items():
-                    self._tend(printer_id, waiting)
+                    found = self._driver.openings(connection)
+                self._tend({opening.printer_id: opening for opening in found})
             except Exception as fault:
                 log.error("spooler.failed", exc_info=fault)
                 self.stopping.wait(1.0)
+            # Where others' news are heard, looking is for leases that ran out.
             self.stopping.wait(self._poll_s)
+            if self.wakeups.hears and not self.stopping.is_set():
+                self.wakeups.any_printer.wait(self._lease_s / 5)
 
-    def _sweep(self) -> None:
-        """Whatever a dead process was sending is uncertain, and seen as such at once; also what a browser was opening.
+    def _tend(self, openings: dict[str, Opening]) -> None:
+        for printer_id in [*self._threads, *self._leases]:
+            thread = self._threads.get(printer_id)
+            if thread is not None and thread.is_alive():
+                if printer_id not in openings:  # removed, or it hangs on another machine now
+                    thread.retire()
+                continue
+            lease = self._leases.get(printer_id)
+            if (
+                thread is not None
+            ):  # the next one takes a lease of its own, which sweeps up what this one left
+                del self._threads[printer_id]
+                self._leases.pop(printer_id, None)
+            if lease is not None and printer_id not in openings:
+                self._leases.pop(printer_id, None)
+                self._driver.give_back(lease)
+        for printer_id, opening in openings.items():
+            thread = self._threads.get(printer_id)
+            if thread is not None:
+                if opening.waiting:
+                    thread.wake()
+                continue
+            lease = self._leases.get(printer_id)
+            if lease is None or not lease.holds():
+                lease = self._take(printer_id) if opening.free else None
+            if lease is not None and not opening.paused:
+                thread = self._threads[printer_id] = _OnePrinter(self, lease)
+                thread.start()
 
-        Counters may prove such a label printed (``_OnePrinter._settle``). They never allow sending it again: bytes of
-        the dead process may still be on the network or in the printer's buffer, and come out later.
-        """
-        with self.database.transaction(journal.TURN) as connection:
-            found = journal.sweep(connection, self.database.now())
-        for label in found:
+    def _take(self, printer_id: str) -> Lease | None:
+        """Take a printer; whatever was being sent there is uncertain, and seen as such at once."""
+        taken = self._driver.take(printer_id)
+        if taken is None:
+            self._leases.pop(printer_id, None)
+            return None
+        lease, swept = taken
+        self._leases[printer_id] = lease
+        for label in swept:
             log.warning("print.uncertain", label=label.id, job=label.job_id, reason=label.reason)
-        if found:
+        if swept:
             self.wakeups.tell_change()
-
-    def _tend(self, printer_id: str, waiting: bool) -> None:
-        thread = self._threads.get(printer_id)
-        if thread is None or not thread.is_alive():
-            thread = self._threads[printer_id] = _OnePrinter(self, printer_id)
-            thread.start()
-        elif waiting:
-            thread.wake()
+        return lease
 
 
 class _OnePrinter(threading.Thread):
     """The thread of one printer; it ends when the printer is paused or removed."""
 
-    def __init__(self, spooler: Spooler, printer_id: str) -> None:
-        super().__init__(name=f"printer {printer_id}", daemon=True)
+    def __init__(self, spooler: Spooler, lease: Lease) -> None:
+        super().__init__(name=f"printer {lease.printer_id}", daemon=True)
         self._spooler = spooler
         self._database = spooler.database
         self._stopping = spooler.stopping
-        self._printer_id = printer_id
-        self._woken = spooler.wakeups.of_printer(printer_id)
+        self._lease = lease
+        self._retired = threading.Event()
+        self._printer_id = lease.printer_id
+        self._woken = spooler.wakeups.of_printer(lease.printer_id)
         self._printer: Printer | None = None
         self._profile: Profile | None = None
         self._link: Link | None = None
@@ -232,6 +265,11 @@ class _OnePrinter(threading.Thread):
         """There may be something to do."""
         self._woken.set()
 
+    def retire(self) -> None:
+        """Finish the label in hand, and end."""
+        self._retired.set()
+        self._woken.set()
+
     def abort(self) -> None:
         """Break off what is being written."""
         link = self._link
@@ -239,9 +277,9 @@ class _OnePrinter(threading.Thread):
             link.abort()
 
     def run(self) -> None:
-        """Rounds until the spooler stops."""
+        """Rounds until the spooler stops, or the printer is another machine's."""
         try:
-            while not self._stopping.is_set() and self._spooler.driving:
+            while not self._stopping.is_set() and not self._retired.is_set() and self._lease.holds():
                 self._woken.clear()
                 try:
                     if not self._round():
@@ -249,12 +287,17 @@ class _OnePrinter(threading.Thread):
                 except TransportBroken as broken:
                     self._lost(broken)
                     self._stopping.wait(self._pause)
+                except LeaseLost:
+                    break
                 except Exception as fault:  # a thread that dies would silence its printer
                     log.error("spooler.failed", printer=self._printer_id, exc_info=fault)
                     self._drop()
                     self._stopping.wait(1.0)
         finally:
+            if not self._lease.holds():
+                self.abort()
             self._drop()
+            self._spooler.wakeups.any_printer.set()
 
     # ------------------------------------------------------------ the story
 
@@ -298,6 +341,7 @@ class _OnePrinter(threading.Thread):
         now = self._database.now()
         self._unsent = turn.label
         with self._database.transaction(journal.TURN) as connection:
+            self._lease.require(connection)
             if proof is None:
                 label = journal.claim(
                     connection, turn.label.id, rendered.data, None, now, "spooler", rendered.pages
@@ -319,7 +363,7 @@ class _OnePrinter(threading.Thread):
             log.info("print.passed_over", label=turn.label.id, job=turn.label.job_id)
             return
         try:
-            if self._spooler.still_driving():
+            if self._lease.holds():
                 state, reason = self._send(label, rendered.data, proof)
             else:
                 state, reason = LabelState.QUEUED, "the right to drive was lost before the first byte"
@@ -354,6 +398,7 @@ class _OnePrinter(threading.Thread):
         if self._unsent is None:
             return
         with self._database.transaction(journal.TURN) as connection:
+            self._lease.require(connection)
             if journal.label_state(connection, self._unsent.id) is LabelState.SENDING:
                 with suppress(Conflict):  # another driver has it since
                     journal.step(
@@ -448,7 +493,8 @@ class _OnePrinter(threading.Thread):
                     return LabelState.UNCERTAIN, proof.open_at_last()
             if self._stopping.is_set() and now > self._spooler.stop_by - 1.0:
                 return LabelState.UNCERTAIN, "the service stopped before the printer proved the label"
-            if not self._spooler.driving:
+            if not self._lease.holds():
+                self.abort()
                 return LabelState.UNCERTAIN, "the right to drive was lost before the printer proved the label"
             time.sleep(pause)
             pause = min(pause * 1.3, _BUSY_S[1])
@@ -456,13 +502,14 @@ class _OnePrinter(threading.Thread):
     def _settle(self, unproven: Unproven) -> bool:
         """Whether the printer proves the last, uncertain label: its pages came out since, and nothing is left to come.
 
-        Anything else settles nothing. In particular an unmoved counter is no reason to send again, see ``_sweep``.
+        Anything else settles nothing. In particular an unmoved counter is no reason to send again, see ``Driver.take``.
         """
         if self._proof is None or self._condition is None:
             return False
         if not self._proof.settles(unproven, self._condition):
             return False
         with self._database.transaction(journal.TURN) as connection:
+            self._lease.require(connection)
             if journal.unproven(connection, self._printer_id) != unproven:
                 return False
             journal.step(
@@ -482,6 +529,7 @@ class _OnePrinter(threading.Thread):
         while True:
             try:
                 with self._database.transaction(journal.TURN) as connection:
+                    self._lease.require(connection)
                     journal.step(
                         connection,
                         label.id,
@@ -492,7 +540,10 @@ class _OnePrinter(threading.Thread):
                         of_attempt=label.attempt,
                     )
                 break
-            except Conflict:
+            except (
+                Conflict,
+                LeaseLost,
+            ):  # it is uncertain already, and a person's or another machine's matter
                 log.error("print.outcome_refused", label=label.id, job=label.job_id, outcome=state.value)
                 return
             except Exception as fault:
@@ -547,7 +598,8 @@ class _OnePrinter(threading.Thread):
             self._drop()
         self._fresh = self._link is None
         if self._link is None:
-            self._link = parse_uri(self._printer.uri).connect()
+            self._link = parse_uri(self._printer.uri, here=False).connect()
+            self._link.may_go = self._lease.holds
             self._silences = 0
             self._conversation = converse(self._profile, self._link, self._spooler.answer_s)
         self._used_at = time.monotonic()
@@ -624,6 +676,8 @@ class _OnePrinter(threading.Thread):
         """The connection is gone, or was never there. One that was kept may just have been closed by the printer."""
         kept = self._link is not None and not self._fresh
         self._drop()
+        if not self._lease.holds():
+            return
         self._pause = 0.0 if kept else self._spooler.printer_retry_s
         if not kept:
             self._note("not_ready", broken.reason, source="connection")
@@ -667,8 +721,11 @@ class _OnePrinter(threading.Thread):
             return
         state = PrinterState(value, reason, source, now)
         try:
-            with self._database.transaction() as connection:
+            with self._database.transaction(journal.TURN) as connection:
+                self._lease.require(connection)
                 journal.set_printer_state(connection, self._printer_id, state)
+        except LeaseLost:
+            return  # how the printer is, is for another machine to say
         except LabelsvcError as fault:  # a label may be in hand, and matters more than this
             log.warning("printer.not_noted", printer=self._printer_id, exc_info=fault)
             return

@@ -1,11 +1,18 @@
 """Wakes the threads of this process when something is to do or has been done, so that nobody sleeps in the path.
 
-Hides the events and the condition. What other processes do is found by polling; a missed wake-up costs time, never a label.
+Hides the events and the condition, and on PostgreSQL the ear for what other processes did, on any machine. What isn't heard
+is found by polling; a missed wake-up costs time, never a label.
 """
 
 from __future__ import annotations
 
 import threading
+
+from labelsvc.db import Database, Listener
+from labelsvc.printing.journal import CHANGED
+
+#: How soon what another process did is found by looking, without an ear for it, and with one that might miss a word.
+_DEAF_S, _HEARING_S = 0.1, 2.0
 
 
 class Wakeups:
@@ -16,6 +23,37 @@ class Wakeups:
         self._printers: dict[str, threading.Event] = {}
         self._changed = threading.Condition()
         self._turn = 0
+        self._listener: Listener | None = None
+        self.hears = False  #: whether what other processes do is told at once
+        self.any_printer = (
+            threading.Event()
+        )  #: set with every printer's event: for who looks after all of them
+
+    def listen(self, database: Database) -> None:
+        """From now on wake this process for what others do, too. On SQLite there is no ear."""
+        if not database.is_sqlite:
+            self._listener = Listener(database, self._hear, self._hearing)
+            self._listener.start()
+
+    def stop_listening(self) -> None:
+        """Harmless if it didn't begin."""
+        if self._listener is not None:
+            self._listener.stop()
+
+    def _hear(self, word: str) -> None:
+        if word != CHANGED:
+            self.wake(word)
+        self.tell_change()
+
+    def _hearing(self, hears: bool) -> None:
+        """Something may have been missed."""
+        self.hears = hears
+        with self._lock:
+            events = list(self._printers.values())
+        for event in events:
+            event.set()
+        self.any_printer.set()
+        self.tell_change()
 
     def of_printer(self, printer_id: str) -> threading.Event:
         """The event that a printer's thread rests on."""
@@ -23,8 +61,9 @@ class Wakeups:
             return self._printers.setdefault(printer_id, threading.Event())
 
     def wake(self, printer_id: str) -> None:
-        """There may be a label to print."""
+        """There may be a label to print, or the printer was changed."""
         self.of_printer(printer_id).set()
+        self.any_printer.set()
 
     def tell_change(self) -> None:
         """A label took a step."""
@@ -38,6 +77,8 @@ class Wakeups:
         return self._turn
 
     def wait_for_change(self, since: int, timeout_s: float) -> None:
-        """Return when more changes than ``since`` were told, or after ``timeout_s``."""
+        """Return when more changes than ``since`` were told, or after ``timeout_s``, or when it is time to look again."""
         with self._changed:
-            self._changed.wait_for(lambda: self._turn != since, timeout_s)
+            self._changed.wait_for(
+                lambda: self._turn != since, min(timeout_s, _HEARING_S if self.hears else _DEAF_S)
+            )

@@ -27,12 +27,16 @@ class _Counts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._at = -math.inf
-        self._found: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self._found: tuple[dict[str, int], ...] = ({}, {}, {})
 
-    def read(self) -> tuple[dict[str, int], dict[str, int]]:
+    def read(self) -> tuple[dict[str, int], ...]:
         with self._lock:
             if time.monotonic() - self._at > _KEPT_S:
-                self._found = rooms().waybills.count_states(), rooms().jobs.count_states()
+                self._found = (
+                    rooms().waybills.count_states(),
+                    rooms().jobs.count_states(),
+                    rooms().printers.count_driven(),
+                )
                 self._at = time.monotonic()
             return self._found
 

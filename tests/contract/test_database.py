@@ -22,8 +22,7 @@ from labelsvc.db import Database, MetaData, new_id, put, take_turn
 from labelsvc.errors import Invalid, LabelsvcError, Unavailable
 from labelsvc.labels import StandardTemplates
 from labelsvc.migrations import HEAD, migrate
-from labelsvc.printing import DocumentRequest, Printers, PrintJobs, PrintRequest, Profiles, Spooler
-from labelsvc.printing.driverlock import SessionDriverLock
+from labelsvc.printing import DocumentRequest, Printers, PrintJobs, PrintRequest, Profiles
 from labelsvc.security import Sealer
 
 things = Table(
@@ -299,62 +298,6 @@ def test_commits_are_durable_whatever_the_server_says(postgresql_cluster: Cluste
     with database.transaction() as connection:  # the same connection, written with again
         assert connection.execute(text("SHOW transaction_read_only")).scalar() == "off"
     database.close()
-
-
-def test_the_driver_lock_is_one_and_lost_with_its_connection(
-    postgresql_cluster: Cluster, postgresql_url: str
-):
-    """One session drives; when the server ends that session the holder learns of it, and another may drive."""
-    one, two = Database(postgresql_url), Database(postgresql_url)
-    first, second = SessionDriverLock(one), SessionDriverLock(two)
-    assert first.try_acquire()
-    assert not second.try_acquire()
-    assert first.check()
-    postgresql_cluster.admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = %s)",
-        [one.url.database],
-    )
-    assert not first.check()
-    assert not first.held
-    assert second.try_acquire()
-    assert not first.try_acquire()
-    second.release()
-    assert first.try_acquire()
-    first.release()
-    one.close()
-    two.close()
-
-
-def test_a_spooler_that_lost_its_lock_stops_and_drives_again(
-    postgresql_cluster: Cluster, postgresql_url: str, sealer: Sealer
-):
-    """The driver's session is ended by the server: it stops driving, takes the lock anew, and goes on."""
-    database = Database(postgresql_url, sealer=sealer)
-    printers = Printers(database, Profiles())
-    spooler = Spooler(database, printers, PrintJobs(database, printers, StandardTemplates()), poll_s=0.05)
-    spooler.start()
-    holder = (
-        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = %s)"
-    )
-
-    def held_by(other_than: int) -> int:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            pids = [row[0] for row in postgresql_cluster.admin.execute(holder, [database.url.database])]
-            if pids and pids[0] != other_than and spooler.driving:
-                return pids[0]
-            time.sleep(0.02)
-        raise AssertionError("nobody drives")
-
-    try:
-        before = held_by(0)
-        postgresql_cluster.admin.execute("SELECT pg_terminate_backend(%s)", [before])
-        assert held_by(before) != before
-    finally:
-        spooler.stop()
-        database.close()
 
 
 # ---------------------------------------------------------------- the tests' own cluster

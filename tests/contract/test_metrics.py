@@ -78,7 +78,7 @@ def test_calls_are_counted_by_what_came_of_them():
     """Each outcome of a network call has its own series; the error goes on to whoever asked."""
 
     def count(outcome: str) -> float:
-        return _series(metrics.exposition({}, {})).get(
+        return _series(metrics.exposition({}, {}, {})).get(
             ("labelsvc_network_calls_total", "pdd.waybill.get", outcome), 0.0
         )
 

@@ -37,7 +37,7 @@ from labelsvc.printing import (
     journal,
 )
 from labelsvc.printing.rendering import Download, Rendered
-from labelsvc.security import Actor
+from labelsvc.security import Actor, Audit
 
 TEMPLATE = """<?xml version="1.0" encoding="UTF-8"?>
 <page xmlns="http://cloudprint.cainiao.com/print" width="76" height="30">
@@ -578,7 +578,8 @@ from labelsvc.security import Sealer
 database = Database(sys.argv[1], sealer=Sealer.from_file(Path(sys.argv[2])))
 printers = Printers(database, Profiles())
 jobs = PrintJobs(database, printers, StandardTemplates(Path(sys.argv[2]).parent))
-spooler = Spooler(database, printers, jobs, poll_s=0.05, printer_retry_s=0.1, proof_timeout_s=5)
+lock = Path(sys.argv[2]).with_name("driver")
+spooler = Spooler(database, printers, jobs, poll_s=0.05, printer_retry_s=0.1, proof_timeout_s=5, lock_path=lock)
 spooler.start()
 while True:
     print("driving" if spooler.driving else "waiting", flush=True)
@@ -618,7 +619,7 @@ def test_a_second_process_waits_and_takes_over(room, tmp_path):
         with second_process(room, tmp_path) as first:
             while first.stdout.readline() != "driving\n":
                 pass
-            with spooling(room) as second:
+            with spooling(room, lock_path=tmp_path / "driver") as second:
                 room.wait(room.print("LABEL1"))
                 assert not second.driving
                 os.kill(first.pid, signal.SIGKILL)
@@ -647,7 +648,7 @@ def test_a_killed_drivers_label_is_uncertain_and_only_the_counter_or_a_person_se
         if not drains:
             printer.reset()
         printer.faults(drain_delay_s=0.0)
-        with spooling(room):
+        with spooling(room, lock_path=tmp_path / "driver"):
             room.wait(other)
             if drains:
                 room.until(lambda: room.state_of(job) is LabelState.PRINTED)
@@ -693,13 +694,20 @@ def test_a_stop_finishes_the_label_in_hand(room, tmp_path):
         assert came_out(printer) == [f"LABEL{n}" for n in range(5)]
 
 
-def test_a_label_that_was_being_opened_in_a_browser_is_uncertain_after_a_crash(room):
-    """P6, P7: the sweep makes a half-opened PDF uncertain as well."""
+def test_opening_in_a_browser_is_one_step(room, monkeypatch):
+    """P6, P7: an opening that breaks off before its commit leaves the label queued, with nothing in doubt; else it is sent."""
     job = room.print("LABEL1", printer="browser")
-    with room.database.transaction() as connection:
-        journal.claim(connection, job.labels[0].id, b"", None, room.database.now(), "u")
-    with spooling(room):
-        room.until(lambda: room.state_of(job) is LabelState.UNCERTAIN)
+
+    def broken(*_):
+        raise OSError("the disk broke")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="broke"):
+        patched.setattr(Audit, "note", broken)
+        room.jobs.open_pdf(room.actor, job.labels[0].id)
+    assert room.state_of(job) is LabelState.QUEUED
+    room.jobs.open_pdf(room.actor, job.labels[0].id)
+    steps = [change.after for change in room.jobs.history(room.actor, job.id)]
+    assert steps == [LabelState.QUEUED, LabelState.SENDING, LabelState.SENT]
 
 
 def test_labels_of_another_process_are_found(room, tmp_path, sealer):

@@ -24,8 +24,11 @@ TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
 __all__ = ["TRANSPORTS", "Guarded", "Link", "Transport", "TransportBroken", "is_slow", "parse_uri"]
 
 
-def parse_uri(uri: str) -> Transport:
-    """The transport that a printer's URI names. Raises Invalid on field ``uri``."""
+def parse_uri(uri: str, *, here: bool = True) -> Transport:
+    """The transport that a printer's URI names; ``here`` on this machine, where its folder must exist.
+
+    Raises Invalid on field ``uri``.
+    """
     if not isinstance(uri, str) or len(uri) > 300 or not uri.isprintable():
         raise Invalid("must be at most 300 printable characters", code="uri.invalid", field="uri")
     try:
@@ -39,7 +42,10 @@ def parse_uri(uri: str) -> Transport:
             code="uri.invalid",
             field="uri",
         )
-    return parse(parts)
+    found = parse(parts)
+    if here and isinstance(found, file.Directory):
+        found.require()
+    return found
 
 
 def is_slow(uri: str) -> bool:

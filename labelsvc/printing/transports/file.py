@@ -19,12 +19,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
 def parse(parts: SplitResult) -> Directory:
-    """``file:///DIR``, absolute; DIR must exist. Raises Invalid on field ``uri``."""
+    """``file:///DIR``, absolute. Raises Invalid on field ``uri``."""
     path = Path(unquote(parts.path))
     if parts.netloc or parts.query or parts.fragment or not path.is_absolute() or ".." in path.parts:
         raise Invalid("must be file:///DIR with an absolute path", code="uri.invalid", field="uri")
-    if not path.is_dir():
-        raise Invalid("names a directory that doesn't exist", code="uri.invalid", field="uri")
     return Directory(path)
 
 
@@ -35,6 +33,11 @@ class Directory:
     path: Path
     answers: bool = False
     local: bool = True
+
+    def require(self) -> None:
+        """Raise Invalid on field ``uri`` unless it exists on this machine."""
+        if not self.path.is_dir():
+            raise Invalid("names a directory that doesn't exist", code="uri.invalid", field="uri")
 
     def connect(self) -> DirectoryLink:
         """Look whether it is there. Raises TransportBroken ``unreachable``."""

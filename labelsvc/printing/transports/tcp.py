@@ -21,6 +21,9 @@ from labelsvc.errors import Invalid
 from labelsvc.printing.transports.link import Guarded, StallClock, TransportBroken
 
 _CHUNK = 16 * 1024
+#: What may lie in this machine's kernel, from where it goes on to the printer also when we are dead or stand still. By itself
+#: the kernel would take megabytes: whole labels.
+_BUFFER = 32 * 1024
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|[0-9a-fA-F:.]{2,45}")
 #: SO_LINGER on with zero seconds: closing discards unsent bytes and resets the connection.
 _DISCARD = struct.pack("ii", 1, 0)
@@ -65,6 +68,7 @@ class Tcp:
                 f"the printer can't be reached ({type(error).__name__})", reason="unreachable"
             ) from None
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         # A kept connection to a printer that lost its power is found out within half a minute.
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)

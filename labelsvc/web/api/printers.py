@@ -31,6 +31,10 @@ _LETTERS = "How characters beyond ASCII come on paper: as dots, or by a font in 
 _FONT = "That font's name in the printer; E:LABELSVC.TTF is one that is sent there first."
 
 
+_NODE = "The machine that it hangs on, of several on PostgreSQL."
+Node = Annotated[Line, Field(max_length=64, description=_NODE)]
+
+
 class PrinterIn(Body):
     name: Name
     uri: Uri
@@ -41,6 +45,9 @@ class PrinterIn(Body):
     offset_y: int = Field(0, ge=-400, le=400, description="Dots.")
     letters: Letters | None = Field(None, description=_LETTERS)
     font: Font | None = Field(None, description=_FONT)
+    node: Node | None = Field(
+        None, description=f"{_NODE} Null: this one, if no other can reach the printer, else any."
+    )
 
 
 class PrinterEdit(Body):
@@ -55,6 +62,7 @@ class PrinterEdit(Body):
     offset_y: int | None = Field(None, ge=-400, le=400)
     letters: Letters | Literal[""] | None = Field(None, description=f"{_LETTERS} Empty: as its model.")
     font: Font | Literal[""] | None = Field(None, description=f"{_FONT} Empty: as its model.")
+    node: Node | None = Field(None, description=f"{_NODE} Empty: any may drive it.")
 
 
 class StateOut(Answer):
@@ -76,6 +84,8 @@ class PrinterOut(Answer):
     offset_y: int
     letters: Letters | None
     font: str | None
+    node: str | None = Field(description=_NODE)
+    driven_by: str | None = Field(description="The machine that drives it now; null on SQLite.")
     paused_at: str | None
     created_at: str
     state: StateOut

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
+from pydantic import Field
 
 import labelsvc
-from labelsvc.web.api.shape import Answer
+from labelsvc.web.api.shape import Answer, moment
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
 
@@ -17,6 +18,19 @@ api = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="system")
 class Health(Answer):
     status: Literal["ok"]
     version: str
+    node: str = Field(description="This machine's name.")
+
+
+class NodeOut(Answer):
+    name: str
+    alive: bool = Field(description="Whether its last heartbeat is young enough.")
+    started_at: str
+    seen_at: str
+    printers: int = Field(description="How many printers it drives now.")
+
+
+class NodesOut(Answer):
+    items: list[NodeOut]
 
 
 class Me(Answer):
@@ -33,7 +47,25 @@ class Me(Answer):
 def health() -> dict[str, Any]:
     """Whether the service and its database answer."""
     rooms().database.revision()
-    return {"status": "ok", "version": labelsvc.__version__}
+    return {"status": "ok", "version": labelsvc.__version__, "node": rooms().printers.node}
+
+
+@api.get("/nodes")
+@api.output(NodesOut)
+def nodes() -> dict[str, Any]:
+    """The machines that drive printers of this PostgreSQL database; none on SQLite."""
+    return {
+        "items": [
+            {
+                "name": node.name,
+                "alive": node.alive,
+                "started_at": moment(node.started_at),
+                "seen_at": moment(node.seen_at),
+                "printers": node.printers,
+            }
+            for node in rooms().printers.nodes(actor())
+        ]
+    }
 
 
 @api.get("/me")

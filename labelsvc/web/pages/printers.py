@@ -19,7 +19,7 @@ from labelsvc.web.session import actor
 pages = Blueprint("printers_pages", __name__, url_prefix="/printers")
 
 _TEST_LABEL = Path(__file__).parent.parent / "ui" / "test-label.xml"
-_WORDS = ("name", "uri", "profile", "letters", "font")
+_WORDS = ("name", "uri", "profile", "letters", "font", "node")
 _NUMBERS = ("darkness", "speed", "offset_x", "offset_y")
 
 
@@ -57,6 +57,7 @@ def add() -> Response | tuple[str, int]:
             given["profile"],
             letters=_letters(given) or None,
             font=given["font"] or None,
+            node=given["node"] or None,
             **{name: value for name, value in changes.items() if value is not None},
         )
     except LabelsvcError as error:
@@ -85,6 +86,7 @@ def edit(printer_id: str) -> Response | tuple[str, int]:
             profile=given["profile"],
             letters=_letters(given),
             font=given["font"],
+            node=given["node"],
             **_numbers(given),
         )
     except LabelsvcError as error:
@@ -174,4 +176,7 @@ def _numbers(given: dict[str, str]) -> dict[str, Any]:
 def _form(given: dict[str, str], printer: Printer | None, error: LabelsvcError | None = None) -> str:
     fault: dict[str, Any] = {"fault": words.of(error), "wrong": words.wrong_fields(error)} if error else {}
     profiles = [profile for profile in rooms().printers.profiles() if profile.name != "browser"]
-    return render_template("printer.html", given=given, printer=printer, profiles=profiles, **fault)
+    nodes = [node.name for node in rooms().printers.nodes(actor())]
+    return render_template(
+        "printer.html", given=given, printer=printer, profiles=profiles, nodes=nodes, **fault
+    )

@@ -83,6 +83,10 @@ REASONS = {
     "head_open": _("打印头未合上"),
     "ribbon_out": _("碳带用完"),
     "paused": _("打印机上按了暂停"),
+    "node_away": _("所在的电脑没有联系"),
+    "not_driven": _("还没有电脑驱动它"),
+    "the right to drive was lost before the first byte": _("发送之前这台打印机已归另一台电脑"),
+    "the right to drive was lost before the printer proved the label": _("打印机确认之前，它已归另一台电脑"),
     "unreachable": _("连不上打印机"),
     "unplugged": _("打印机被拔掉了"),
     "ambiguous": _("有几台一样的打印机，地址里要写序列号或接口"),
@@ -147,6 +151,10 @@ _REASON_FORMS = (
         re.compile(r"the printer is idle and its counter moved by (-?\d+)()"),
         _("打印机空闲，但计数器变化了 %(a)s"),
     ),
+    (
+        re.compile(r"the lease of node ([A-Za-z0-9._-]+) ran out while sending()"),
+        _("发送过程中电脑 %(a)s 失去联系"),
+    ),
     (re.compile(r"the label can't be made \(([a-z._]+)\)()"), _("标签排不出来（%(a)s）")),
 )
 #: Why a field of a form is wrong, in the rooms' words; a group goes into the sentence.
@@ -162,6 +170,14 @@ _WRONG = (
     (re.compile(r"must be a whole number()"), _("必须是整数")),
     (re.compile(r"must be 0 to (\d+) g"), _("必须是 0 到 %(a)s 克")),
     (re.compile(r"must be text()"), _("必须是文字")),
+    (
+        re.compile(r"must be 1 to 64 letters, digits, dots, hyphens or underscores()"),
+        _("1 到 64 个英文字母、数字、点、横线或下划线"),
+    ),
+    (
+        re.compile(r"needs PostgreSQL: on SQLite one machine drives every printer()"),
+        _("只有几台电脑共用 PostgreSQL 时才能选"),
+    ),
     (re.compile(r"must be at most (\d+) printable characters"), _("最多 %(a)s 个字，不能换行")),
     (re.compile(r"carriers take at most (\d+) characters"), _("快递公司最多接受 %(a)s 个字")),
     (re.compile(r"must name 1 to (\d+) order numbers"), _("要有 1 到 %(a)s 个订单号")),
