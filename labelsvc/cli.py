@@ -1439,7 +1439,13 @@ def resume_printer(printer: str, store: StoreName = "", as_json: AsJson = False)
 
 @jobs.command("submit")
 def submit_job(
-    file: str, printer: str, key: Key = "", hold: bool = False, store: StoreName = "", as_json: AsJson = False
+    file: str,
+    printer: str,
+    key: Key = "",
+    hold: bool = False,
+    expire_s: Annotated[int, typer.Option(help="Cancel what hasn't left after so long; 0: never.")] = 0,
+    store: StoreName = "",
+    as_json: AsJson = False,
 ) -> None:
     """Print documents from a JSON file (or -): [{template, data, copies, title}]."""
     from labelsvc.printing import DocumentRequest, PrintRequest
@@ -1449,7 +1455,9 @@ def submit_job(
         _noun(DocumentRequest, document, f"documents[{at}]")
         for at, document in enumerate(found if isinstance(found, list) else [found])
     )
-    request = PrintRequest(printer, documents, _fresh(key), hold=hold, origin="cli")
+    request = PrintRequest(
+        printer, documents, _fresh(key), hold=hold, origin="cli", expire_s=expire_s or None
+    )
     _show(desk.rooms.jobs.submit(desk.actor, request), as_json)
 
 
@@ -1462,6 +1470,7 @@ def print_file(
     rotate: Annotated[str, typer.Option(help="auto, 0, 90, 180 or 270.")] = "auto",
     dither: Annotated[str, typer.Option(help="auto, threshold or diffusion.")] = "auto",
     copies: int = 1,
+    number: Annotated[str, typer.Option(help="The waybill number on it.")] = "",
     key: Key = "",
     store: StoreName = "",
     as_json: AsJson = False,
@@ -1481,7 +1490,7 @@ def print_file(
         rotate=rotate,  # type: ignore[arg-type]
         dither=dither,  # type: ignore[arg-type]
     )
-    document = DocumentRequest("picture", {}, copies=copies, picture=picture)
+    document = DocumentRequest("picture", {}, copies=copies, picture=picture, number=number or None)
     request = PrintRequest(printer, (document,), _fresh(key), origin="cli")
     _show(desk.rooms.jobs.submit(desk.actor, request), as_json)
 
@@ -1531,6 +1540,13 @@ def cancel_job(job_id: str, store: StoreName = "", as_json: AsJson = False) -> N
     _show(desk.rooms.jobs.cancel(desk.actor, job_id), as_json)
 
 
+@jobs.command("move")
+def move_job(job_id: str, printer: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Print the labels that wait on another printer."""
+    desk = _Desk(store)
+    _show(desk.rooms.jobs.move(desk.actor, job_id, printer), as_json)
+
+
 @jobs.command("history")
 def job_history(job_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Every step of every label of a job."""
@@ -1538,16 +1554,36 @@ def job_history(job_id: str, store: StoreName = "", as_json: AsJson = False) -> 
     _show(desk.rooms.jobs.history(desk.actor, job_id), as_json)
 
 
+@labels.command("questions")
+def list_questions(store: StoreName = "", as_json: AsJson = False) -> None:
+    """List the labels that wait for a person's answer."""
+    desk = _Desk(store)
+    _show(desk.rooms.jobs.questions(desk.actor), as_json)
+
+
+@labels.command("confirm")
+def confirm_label(
+    label_id: str,
+    wanted: Annotated[bool, typer.Option("--print/--dont")],
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Answer for the second copy of a waybill number: print it all the same, or don't."""
+    desk = _Desk(store)
+    _show(desk.rooms.jobs.confirm(desk.actor, label_id, wanted), as_json)
+
+
 @labels.command("resolve")
 def resolve_label(
     label_id: str,
     came_out: Annotated[bool, typer.Option("--came-out/--did-not")],
+    printer: Annotated[str, typer.Option(help="Where one that did not goes next.")] = "",
     store: StoreName = "",
     as_json: AsJson = False,
 ) -> None:
     """Answer for an uncertain label: it came out, or it did not and goes next."""
     desk = _Desk(store)
-    _show(desk.rooms.jobs.resolve(desk.actor, label_id, came_out), as_json)
+    _show(desk.rooms.jobs.resolve(desk.actor, label_id, came_out, printer or None), as_json)
 
 
 @labels.command("reprint")

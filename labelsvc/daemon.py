@@ -94,7 +94,15 @@ def assemble(settings: Settings) -> Rooms:
     profiles, templates, wakeups = Profiles(), StandardTemplates(), Wakeups()
     printers = Printers(database, profiles, wakeups, settings.node)
     sources = PictureSources(settings.image_hosts, settings.image_folder)
-    jobs = PrintJobs(database, printers, templates, wakeups, sources, settings.state_dir / "fonts")
+    jobs = PrintJobs(
+        database,
+        printers,
+        templates,
+        wakeups,
+        sources,
+        settings.state_dir / "fonts",
+        ask_s=settings.second_copy_ask_s,
+    )
     network = PlatformNetwork(
         settings.network_url,
         settings.network_client_id,
@@ -311,7 +319,7 @@ def serve(settings: Settings) -> None:
         erasure = Erasure.of(rooms, settings.erase_after_days)
         waybills = rooms.waybills
         waybills.take_over()
-        running.append(Rounds("rounds", waybills.follow_printing, erasure.round))
+        running.append(Rounds("rounds", rooms.jobs.expire, waybills.follow_printing, erasure.round))
         running.append(
             Rounds(
                 "network rounds",

@@ -103,6 +103,12 @@ class Settings(BaseSettings):
         "usb",
         description="which printers are found by themselves: of the USB bus, or also what the network announces (mDNS)",
     )
+    second_copy_ask_s: float = Field(
+        600,
+        gt=0,
+        le=86400,
+        description="a second label of a waybill number that nobody confirms so long is cancelled",
+    )
 
     erase_after_days: int = Field(
         180,

@@ -7,7 +7,7 @@ thirty of them and a printer's font leaves a quarter of a millisecond for the wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -237,6 +237,10 @@ class Page:
         """The marks that are this label's alone: all but the fixed ones."""
         return self.marks[len(self.fixed.marks) :] if self.fixed else self.marks
 
+    def symbols(self) -> Iterator[str]:
+        """What each of the page's barcodes says, in drawing order."""
+        return _symbols(self.marks)
+
     @property
     def width_mm(self) -> float:
         """Width in mm."""
@@ -246,3 +250,11 @@ class Page:
     def height_mm(self) -> float:
         """Height in mm."""
         return self.height / DOTS_PER_MM[self.dpi]
+
+
+def _symbols(marks: Iterable[Mark]) -> Iterator[str]:
+    for mark in marks:
+        if isinstance(mark, GroupMark):
+            yield from _symbols(mark.marks)
+        elif isinstance(mark, BarMark | MatrixMark | ImageMark) and mark.kind:
+            yield mark.data

@@ -8,6 +8,7 @@ from labelsvc.printing.leases import host_name
 from labelsvc.printing.model import (
     BROWSER_URI,
     DOWNLOADED,
+    MAX_EXPIRE_S,
     MAX_PAPER_MM,
     Change,
     CustomArea,
@@ -36,6 +37,7 @@ from labelsvc.printing.wakeups import Wakeups
 __all__ = [
     "BROWSER_URI",
     "DOWNLOADED",
+    "MAX_EXPIRE_S",
     "MAX_PAPER_MM",
     "QUIRKS",
     "AreaRow",

@@ -12,10 +12,10 @@ import operator
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,12 @@ from labelsvc.errors import Conflict, FieldError, Gone, Invalid, KeyReused, NotF
 from labelsvc.labels import Page, StandardTemplates, quality
 from labelsvc.languages import Target, encode
 from labelsvc.log import get_logger
-from labelsvc.printing import journal, store
+from labelsvc.printing import journal, second_copies, store
 from labelsvc.printing.model import (
     DITHERS,
     FITS,
     LANES,
+    MAX_EXPIRE_S,
     MAX_PAPER_MM,
     ON_PAPER,
     SETTLED,
@@ -78,19 +79,24 @@ class PrintJobs:
         wakeups: Wakeups | None = None,
         sources: PictureSources | None = None,
         font_folder: Path | None = None,
+        *,
+        ask_s: float = 600,
     ) -> None:
+        """``ask_s``: a second copy of a number (P15) that nobody confirms so long is cancelled."""
         self._database = database
         self._printers = printers
         self.wakeups = wakeups or printers.wakeups
         self.rendering = Rendering(templates, sources, font_folder)
         self._audit = Audit(database)
+        self._ask = timedelta(seconds=ask_s)
 
     # ------------------------------------------------------------ taking jobs
 
     def submit(self, actor: Actor, request: PrintRequest) -> PrintJob:
         """Store a job durably; the answer's ``warnings`` say what a person should know of its pages.
 
-        The same key with the same content answers the same job, however often and however many at once. Raises
+        The same key with the same content answers the same job, however often and however many at once. A label whose
+        waybill number is, or may be, on paper already, or waits for it, is held until ``confirm``, for a time (P15). Raises
         Invalid naming every wrong field, TemplateError, KeyReused, and Refused ``label.blocked`` for a blocked subject.
         """
         actor.require(Right.PRINT)
@@ -117,6 +123,8 @@ class PrintJobs:
             created_by=actor.user_id,
             reason="",
             documents=[each.document for each in checked],
+            expires_at=now + timedelta(seconds=request.expire_s) if request.expire_s else None,
+            asked_until=now + self._ask,
         )
         return self._store(actor, printer, job, [each.rendered for each in checked if each.rendered], now)
 
@@ -290,8 +298,93 @@ class PrintJobs:
         return self._move(actor, job_id, {LabelState.QUEUED}, LabelState.HELD)
 
     def release(self, actor: Actor, job_id: str) -> PrintJob:
-        """Let a job's held labels go. Raises Conflict if none is held."""
+        """Let a job's held labels go, but for second copies, of which each is a question of its own (``confirm``).
+
+        Raises Conflict ``job.state`` if none is held, ``label.second_copy`` if only such ones are.
+        """
         return self._move(actor, job_id, {LabelState.HELD}, LabelState.QUEUED)
+
+    def move(
+        self, actor: Actor, job_id: str, printer: str, label_ids: Collection[str] | None = None
+    ) -> PrintJob:
+        """Let a job's waiting labels, or those named, print elsewhere: made anew for that printer, behind what waits there.
+
+        A label whose bytes left, or may have, stays where it is. Raises NotFound, Invalid on ``printer`` (none such, or
+        too narrow for a label), Conflict ``job.state`` if none waits, ``label.step`` if one that is named doesn't.
+        """
+        actor.require(Right.PRINT)
+        place = self._printers.for_request(actor, printer)
+        with self._database.reading() as connection:
+            job = _job(connection, actor, job_id)
+            moving = _waiting(job, label_ids)
+            documents = {label.document_no: label.id for label in moving}
+        for label_id in documents.values():
+            self._require_printable(label_id, place)
+        now = self._database.now()
+        with self._database.transaction(journal.TURN) as connection:
+            job = _job(connection, actor, job_id)
+            moving = [label for label in _waiting(job, label_ids) if label.printer_id != place.id]
+            for label in moving:
+                before = journal.printer_of_label(connection, label)
+                self._moved(connection, actor, label.id, before, place, now)
+            job = _job(connection, actor, job_id)
+            if all(label.printer_id == place.id for label in job.labels):
+                journal.name_printer(connection, job_id, place.id)
+                job = replace(job, printer_id=place.id)
+        log.info("print.moved", job=job_id, printer=place.id, count=len(moving))
+        self._tell(place.id)
+        return job
+
+    def confirm(self, actor: Actor, label_id: str, wanted: bool) -> Label:
+        """A person's answer to a second copy of a waybill number (P15): print it all the same, or don't.
+
+        Raises Conflict ``label.step`` if the label doesn't wait for this answer (any more).
+        """
+        actor.require(Right.PRINT)
+        if not isinstance(wanted, bool):
+            raise Invalid("must be true or false", field="wanted")
+        now = self._database.now()
+        with self._database.transaction(journal.TURN) as connection:
+            label = _label(connection, actor, label_id)
+            if label.state is not LabelState.HELD or label.held_for != "second_copy":
+                raise Conflict(
+                    f"the label is {label.state.value} and waits for no answer",
+                    code="label.step",
+                    state=label.state.value,
+                )
+            after, verdict = (LabelState.QUEUED, "wanted") if wanted else (LabelState.CANCELLED, "not wanted")
+            label = journal.step(
+                connection,
+                label_id,
+                after,
+                now,
+                actor=actor.user_id,
+                reason=f"{verdict}: {label.reason}",
+                expires_at=_job(connection, actor, label.job_id).expires_at,
+            )
+        log.info("print.confirmed", label=label_id, job=label.job_id, wanted=wanted)
+        self._tell(label.printer_id)
+        return label
+
+    def questions(self, actor: Actor) -> list[Label]:
+        """The store's labels that wait for a person's answer, oldest first: uncertain ones (``resolve``) and second copies
+        (``confirm``)."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            return journal.asked(connection, actor.store_id)
+
+    def expire(self) -> int:
+        """Cancel the labels whose time is over before they left; how many. For the daemon's rounds."""
+        now = self._database.now()
+        with self._database.reading() as connection:
+            if not journal.expired(connection, now):
+                return 0
+        with self._database.transaction(journal.TURN) as connection:
+            found = journal.expire(connection, now)
+        for label in found:
+            log.info("print.expired", label=label.id, job=label.job_id, reason=label.reason)
+        self.wakeups.tell_change()
+        return len(found)
 
     def cancel(self, actor: Actor, job_id: str) -> PrintJob:
         """Cancel a job's queued and held labels; the answer's labels show which were, and which were too late.
@@ -300,15 +393,20 @@ class PrintJobs:
         """
         return self._move(actor, job_id, {LabelState.QUEUED, LabelState.HELD}, LabelState.CANCELLED)
 
-    def resolve(self, actor: Actor, label_id: str, came_out: bool) -> Label:
-        """A person looked at the printer: an uncertain label is printed, or goes next on its printer.
+    def resolve(self, actor: Actor, label_id: str, came_out: bool, printer: str | None = None) -> Label:
+        """A person looked at the printer: an uncertain label is printed, or goes next, on its ``printer`` or on another.
 
         Raises Conflict ``label.step`` if the label isn't uncertain (any more), Gone ``label.erased`` if it is to be sent
-        again and can't.
+        again and can't, Invalid on ``printer`` as ``move``.
         """
         actor.require(Right.PRINT)
         if not isinstance(came_out, bool):
             raise Invalid("must be true or false", field="came_out")
+        place = self._printers.for_request(actor, printer) if printer is not None and not came_out else None
+        if place is not None:
+            with self._database.reading() as connection:
+                _label(connection, actor, label_id)
+            self._require_printable(label_id, place)
         now = self._database.now()
         with self._database.transaction(journal.TURN) as connection:
             label = _label(connection, actor, label_id)
@@ -333,7 +431,11 @@ class PrintJobs:
                     reason="did not come out",
                     place=0,
                     counter_before=None,
+                    expires_at=None,  # who was asked wants it now
                 )
+                before = journal.printer_of_label(connection, label)
+                if place is not None and place.id != before.id:
+                    label = self._moved(connection, actor, label_id, before, place, now)
         log.info("print.resolved", label=label_id, job=label.job_id, came_out=came_out)
         self._tell(label.printer_id)
         return label
@@ -374,6 +476,7 @@ class PrintJobs:
                 self._database.now(),
                 actor.user_id,
                 rendered.pages,
+                printer=printer,
             )
             if claimed is not None:
                 # Nobody can tell a page that never came from one that nobody printed, so there is no doubt to leave behind.
@@ -519,8 +622,34 @@ class PrintJobs:
                 pages=rendered.pages,
                 reprint_of=reprint_of,
                 reprint_count=reprint_count,
+                number=second_copies.number_of(document, pages),
+                replaces=document.replaces,
             ),
             rendered if place[0] <= _REMEMBERED else None,
+        )
+
+    def _require_printable(self, label_id: str, printer: Printer) -> None:
+        """Raise what is wrong with a stored label on another printer, while somebody is there to hear it."""
+        with self._database.reading() as connection:
+            document = journal.document_of(connection, label_id)
+        self.rendering.bytes_for(document, printer, self._printers.profile(printer))
+
+    def _moved(
+        self,
+        connection: Connection,
+        actor: Actor,
+        label_id: str,
+        before: Printer,
+        after: Printer,
+        now: datetime,
+    ) -> Label:
+        return journal.move(
+            connection,
+            label_id,
+            after.id,
+            now,
+            actor=actor.user_id,
+            reason=f"moved from {before.name} to {after.name}",
         )
 
     def _area_text(self, actor: Actor, document: DocumentRequest) -> str | None:
@@ -551,7 +680,7 @@ class PrintJobs:
                         raise Refused(
                             "the label is blocked", code="label.blocked", reason=blocked, document=number
                         )
-                job_id, document_ids = journal.insert_job(connection, job, now)
+                job_id, document_ids = journal.insert_job(connection, _asking(connection, job, now), now)
         except journal.KeyTaken:
             known = self._known(actor, job.key, job.fingerprint)
             if known is None:
@@ -571,6 +700,15 @@ class PrintJobs:
         with self._database.transaction(journal.TURN) as connection:
             job = _job(connection, actor, job_id)
             moving = [label for label in job.labels if label.state in before]
+            if after is LabelState.QUEUED:
+                asked = [label for label in moving if label.held_for == "second_copy"]
+                moving = [label for label in moving if label not in asked]
+                if asked and not moving:
+                    raise Conflict(
+                        "the waybill number is on another label: each label needs its own answer",
+                        code="label.second_copy",
+                        reason=asked[0].reason,
+                    )
             for label in moving:
                 journal.step(connection, label.id, after, now, actor=actor.user_id)
             job = _job(connection, actor, job_id)
@@ -601,6 +739,47 @@ class PrintJobs:
             raise Invalid(f"must be one of {', '.join(JobState)}", field="state") from None
         with self._database.reading() as connection:
             return journal.list_jobs(connection, actor.store_id, after, limit, wanted)
+
+
+def _waiting(job: PrintJob, label_ids: Collection[str] | None) -> list[Label]:
+    """The job's labels that wait, or those named, which must. Raises NotFound, Conflict."""
+    if label_ids is not None:
+        missing = set(label_ids) - {label.id for label in job.labels}
+        if missing:
+            raise NotFound("the job has no such label", code="label.not_found")
+    named = [label for label in job.labels if label_ids is None or label.id in label_ids]
+    waiting = [label for label in named if label.state in (LabelState.QUEUED, LabelState.HELD)]
+    if label_ids is not None and len(waiting) < len(named):
+        state = next(label for label in named if label not in waiting).state.value
+        raise Conflict(f"the label is {state} and can't be moved", code="label.step", state=state)
+    if not waiting:
+        raise Conflict(
+            f"no label of the job waits; the job is {job.state.value}",
+            code="job.state",
+            state=job.state.value,
+        )
+    return waiting
+
+
+def _asking(connection: Connection, job: journal.NewJob, now: datetime) -> journal.NewJob:
+    """The job with a question at each second copy of a waybill number; a reprint said its reason (W8) and isn't asked."""
+    numbers = [found.number for found in job.documents if found.number and not found.reprint_of]
+    if not numbers:
+        return job
+    known = journal.first_copies(connection, job.store_id, numbers)
+    seen: set[str] = set()
+    documents = []
+    for document in job.documents:
+        number, why = document.number, ""
+        if number and not document.reprint_of:
+            first = next((one for one in known.get(number, ()) if one.subject not in document.replaces), None)
+            if first is not None:
+                why = second_copies.question(first, now)
+            elif number in seen:
+                why = second_copies.TWICE
+            seen.add(number)
+        documents.append(replace(document, question=why) if why else document)
+    return replace(job, documents=documents)
 
 
 class _Overtaken(Exception):
@@ -663,6 +842,11 @@ def _validate(request: PrintRequest) -> None:
         faults.append(FieldError("lane", f"must be one of {', '.join(LANES)}"))
     if not isinstance(request.hold, bool):
         faults.append(FieldError("hold", "must be true or false"))
+    seconds = request.expire_s
+    if seconds is not None and (
+        not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_EXPIRE_S
+    ):
+        faults.append(FieldError("expire_s", f"must be a whole number from 1 to {MAX_EXPIRE_S}"))
     if not 1 <= len(request.documents) <= MAX_DOCUMENTS:
         faults.append(FieldError("documents", f"must be 1 to {MAX_DOCUMENTS} documents"))
     for number, document in enumerate(request.documents[:MAX_DOCUMENTS]):
@@ -676,6 +860,10 @@ def _validate(request: PrintRequest) -> None:
         copies = document.copies
         if not isinstance(copies, int) or isinstance(copies, bool) or not 1 <= copies <= MAX_COPIES:
             faults.append(FieldError(f"{field}.copies", f"must be a whole number from 1 to {MAX_COPIES}"))
+        if document.number is not None and not (
+            isinstance(document.number, str) and second_copies.normal(document.number)
+        ):
+            faults.append(FieldError(f"{field}.number", "must be a waybill number"))
         picture = document.picture
         if picture is not None:
             faults += _picture_faults(field, document, picture)
@@ -797,9 +985,11 @@ def _canonical(request: PrintRequest) -> Any:
                 document.private,
                 # Only where there is one: a request of an earlier version must have the fingerprint that it had.
                 *_picture_facts(document.picture),
+                *([{"number": document.number}] if document.number is not None else []),
             ]
             for document in request.documents
         ],
+        *([{"expire_s": request.expire_s}] if request.expire_s is not None else []),
     ]
 
 

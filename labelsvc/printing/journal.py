@@ -63,6 +63,7 @@ from labelsvc.printing.model import (
     derive,
     require_step,
 )
+from labelsvc.printing.second_copies import SUREST, FirstCopy
 from labelsvc.security import Sealed, SealedBytes
 
 
@@ -96,6 +97,9 @@ printers = Table(
     Column("state_at", UtcDateTime()),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("answered_at", UtcDateTime()),
+    Column(
+        "sent_floor", BigInteger, nullable=False, server_default="0"
+    ),  # of labels that were sent and moved away
     Column("paused_at", UtcDateTime()),
     Column("removed_at", UtcDateTime()),
     Column("node", String(64)),
@@ -123,6 +127,7 @@ print_jobs = Table(
     Column("origin", String(100), nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False),
+    Column("expires_at", UtcDateTime()),
     Column("erased_at", UtcDateTime()),
     UniqueConstraint("store_id", "key"),
     Index("ix_print_jobs_store_id_id", "store_id", "id"),
@@ -159,6 +164,8 @@ documents = Table(
     UniqueConstraint("job_id", "no"),
 )
 
+_EXPIRING = "expires_at IS NOT NULL AND state IN ('queued', 'held')"
+
 labels = Table(
     "labels",
     metadata,
@@ -176,7 +183,10 @@ labels = Table(
     Column("grouped", String(100)),
     Column("subject", String(100)),
     Column("title", String(100), nullable=False),
+    Column("number", String(40)),
     Column("reason", Text, nullable=False),
+    Column("held_for", String(12), nullable=False, server_default=""),
+    Column("expires_at", UtcDateTime()),
     Column("reprint_of", ForeignKey("labels.id")),
     Column("reprint_count", Integer, nullable=False),
     Column("bytes", SealedBytes("labels.bytes")),
@@ -196,6 +206,20 @@ labels = Table(
     Index("ix_labels_store_id_state", "store_id", "state"),
     Index("ix_labels_subject", "subject"),
     Index("ix_labels_reprint_of", "reprint_of"),
+    Index(
+        "ix_labels_number",
+        "store_id",
+        "number",
+        sqlite_where=text("number IS NOT NULL"),
+        postgresql_where=text("number IS NOT NULL"),
+    ),
+    # Only what may still expire: the look for it, once a second, costs nothing.
+    Index(
+        "ix_labels_expiring",
+        "expires_at",
+        sqlite_where=text(_EXPIRING),
+        postgresql_where=text(_EXPIRING),
+    ),
     _one_of("state", LabelState),
     _one_of("lane", LANES),
     sqlite_autoincrement=True,
@@ -285,6 +309,14 @@ def _chosen(printer: Printer) -> dict[str, Any]:
     }
 
 
+def _made_for(printer: Printer) -> dict[str, Any]:
+    """Where a label's bytes go, and all that makes other bytes."""
+    beside = ("name", "paused_at", "answered_at")
+    return {name: value for name, value in _chosen(printer).items() if name not in beside} | {
+        "id": printer.id
+    }
+
+
 def insert_printer(connection: Connection, printer: Printer) -> None:
     """Add a printer. Raises Conflict if the store has one of that name."""
     try:
@@ -315,15 +347,20 @@ def update_printer(connection: Connection, printer: Printer, *, another_device: 
     except IntegrityError:
         raise _name_taken() from None
     if another_device:
-        connection.execute(
-            update(labels)
-            .where(
-                labels.c.printer_id == printer.id,
-                labels.c.state.in_([LabelState.SENDING, LabelState.UNCERTAIN]),
-            )
-            .values(counter_before=None)
-        )
+        _forget_counters(connection, printer.id)
     notify(connection, printer.id)
+
+
+def _forget_counters(connection: Connection, printer_id: str) -> None:
+    """What the printer counts from now on says nothing about the labels that are open there."""
+    connection.execute(
+        update(labels)
+        .where(
+            labels.c.printer_id == printer_id,
+            labels.c.state.in_([LabelState.SENDING, LabelState.UNCERTAIN]),
+        )
+        .values(counter_before=None)
+    )
 
 
 def _name_taken() -> Conflict:
@@ -445,6 +482,9 @@ class NewDocument:
     pages: int = 1
     reprint_of: str | None = None
     reprint_count: int = 0
+    number: str | None = None
+    replaces: tuple[str, ...] = ()
+    question: str = ""  #: why it is held as a second copy; "" if it isn't
 
 
 @dataclass(frozen=True)
@@ -461,6 +501,8 @@ class NewJob:
     created_by: str
     reason: str
     documents: Sequence[NewDocument]
+    expires_at: datetime | None = None
+    asked_until: datetime | None = None  #: second copies that nobody confirmed are cancelled then
 
 
 def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str, list[str]]:
@@ -481,6 +523,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
                 origin=job.origin,
                 created_by=job.created_by,
                 created_at=now,
+                expires_at=job.expires_at,
             )
         )
     except IntegrityError:
@@ -492,7 +535,6 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
             documents.insert(),
             [_document_row(job_id, *one) for one in numbered[start : start + _PORTION]],
         )
-    state = LabelState.HELD if job.hold else LabelState.QUEUED
     rows = [
         {
             "id": new_id(),
@@ -502,13 +544,16 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
             "store_id": job.store_id,
             "document_no": no,
             "copy_no": copy_no,
-            "state": state.value,
+            "state": (LabelState.HELD if job.hold or document.question else LabelState.QUEUED).value,
             "lane": job.lane,
             "place": 1,
             "grouped": document.group,
             "subject": document.subject,
             "title": document.title,
-            "reason": "",
+            "number": document.number,
+            "reason": document.question,
+            "held_for": "second_copy" if document.question else "",
+            "expires_at": _earlier(job.expires_at, job.asked_until if document.question else None),
             "reprint_of": document.reprint_of,
             "reprint_count": document.reprint_count,
             "attempt": 0,
@@ -529,15 +574,19 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
                 "store_id": job.store_id,
                 "subject": row["subject"],
                 "before": None,
-                "after": state.value,
+                "after": row["state"],
                 "actor": job.created_by,
-                "reason": job.reason,
+                "reason": row["reason"] or job.reason,
             }
             for row in rows
         ],
     )
     notify(connection, job.printer_id)
     return job_id, document_ids
+
+
+def _earlier(*times: datetime | None) -> datetime | None:
+    return min((each for each in times if each is not None), default=None)
 
 
 def _document_row(job_id: str, no: int, given: tuple[str, NewDocument]) -> dict[str, Any]:
@@ -598,6 +647,9 @@ def _label(row: Row[Any]) -> Label:
         reprint_count=row.reprint_count,
         pages=row.pages,
         sent_no=row.sent_no,
+        number=row.number,
+        held_for=row.held_for,
+        expires_at=row.expires_at,
     )
 
 
@@ -619,7 +671,11 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
     rows = connection.execute(query).all()
     ids = [row.id for row in rows]
     found: dict[str, list[Label]] = {job_id: [] for job_id in ids}
-    for label in connection.execute(select(*_LABEL).where(labels.c.job_id.in_(ids)).order_by(labels.c.seq)):
+    for label in connection.execute(
+        select(*_LABEL)
+        .where(labels.c.job_id.in_(ids))
+        .order_by(labels.c.document_no, labels.c.copy_no)  # not seq: a moved label went behind others
+    ):
         found[label.job_id].append(_label(label))
     warned: dict[str, list[JobWarning]] = {job_id: [] for job_id in ids}
     graded: dict[str, list[DocumentGrade]] = {job_id: [] for job_id in ids}
@@ -645,6 +701,7 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
             created_by=row.created_by,
             created_at=row.created_at,
             labels=tuple(found[row.id]),
+            expires_at=row.expires_at,
             warnings=tuple(warned[row.id]),
             grades=tuple(graded[row.id]),
         )
@@ -744,6 +801,54 @@ def labels_of_subject(connection: Connection, store_id: str, subject: str) -> li
     rows = connection.execute(
         select(*_LABEL)
         .where(labels.c.store_id == store_id, labels.c.subject == subject)
+        .order_by(labels.c.seq)
+    )
+    return [_label(row) for row in rows]
+
+
+def first_copies(connection: Connection, store_id: str, numbers: Iterable[str]) -> dict[str, list[FirstCopy]]:
+    """The store's labels that carry these waybill numbers, the surest on paper and of those the newest first.
+
+    One that failed or was cancelled is none, nor one that itself waits to be confirmed as a second copy.
+    """
+    found: dict[str, list[FirstCopy]] = {}
+    wanted = sorted(set(numbers))
+    for start in range(0, len(wanted), _PORTION):
+        for row in connection.execute(
+            select(
+                labels.c.number,
+                labels.c.state,
+                labels.c.subject,
+                func.coalesce(labels.c.settled_at, labels.c.sent_at, labels.c.queued_at).label("at"),
+                printers.c.name,
+            )
+            .join(printers, printers.c.id == labels.c.printer_id)
+            .where(
+                labels.c.store_id == store_id,
+                labels.c.number.in_(wanted[start : start + _PORTION]),
+                labels.c.state.in_(SUREST),
+                not_(and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy")),
+            )
+            .order_by(labels.c.seq.desc())
+        ):
+            copy = FirstCopy(LabelState(row.state), row.at, row.name, row.subject)
+            found.setdefault(row.number, []).append(copy)
+    for copies in found.values():
+        copies.sort(key=lambda copy: SUREST.index(copy.state))
+    return found
+
+
+def asked(connection: Connection, store_id: str) -> list[Label]:
+    """The store's labels that wait for a person's answer, oldest first: uncertain ones and second copies."""
+    rows = connection.execute(
+        select(*_LABEL)
+        .where(
+            labels.c.store_id == store_id,
+            or_(
+                labels.c.state == LabelState.UNCERTAIN,
+                and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy"),
+            ),
+        )
         .order_by(labels.c.seq)
     )
     return [_label(row) for row in rows]
@@ -865,6 +970,7 @@ def step(
     values |= {
         "state": after.value,
         "reason": reason,
+        "held_for": "",
         "settled_at": now if after in SETTLED else None,
     }
     connection.execute(update(labels).where(labels.c.seq == row.seq).values(**values))
@@ -886,6 +992,63 @@ def step(
     )
     notify(connection, row.printer_id if after is LabelState.QUEUED else CHANGED)
     return _label(connection.execute(select(*_LABEL).where(labels.c.seq == row.seq)).one())
+
+
+def move(
+    connection: Connection, label_id: str, printer_id: str, now: datetime, *, actor: str, reason: str
+) -> Label:
+    """Put a waiting label behind all that waits at another printer; its state stays, its history says so.
+
+    Raises Conflict ``label.step`` if it doesn't wait.
+    """
+    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
+    if row.state not in (LabelState.QUEUED, LabelState.HELD):
+        raise Conflict(
+            f"the label is {row.state} and can't be moved", code="label.step", state=str(row.state)
+        )
+    if row.sent_no is not None:
+        # It was sent once: its number is the old printer's for good, or its receipt would prove another label.
+        connection.execute(
+            update(printers)
+            .where(printers.c.id == row.printer_id, printers.c.sent_floor < row.sent_no)
+            .values(sent_floor=row.sent_no)
+        )
+    connection.execute(
+        update(labels)
+        .where(labels.c.seq == row.seq)
+        .values(printer_id=printer_id, seq=_last_place(connection), sent_no=None, counter_before=None)
+    )
+    _record(
+        connection,
+        [
+            {
+                "at": now,
+                "label_id": label_id,
+                "job_id": row.job_id,
+                "store_id": row.store_id,
+                "subject": row.subject,
+                "before": row.state,
+                "after": row.state,
+                "actor": actor,
+                "reason": reason,
+            }
+        ],
+    )
+    notify(connection, printer_id)
+    return _label(connection.execute(select(*_LABEL).where(labels.c.id == label_id)).one())
+
+
+def _last_place(connection: Connection) -> Any:
+    """The number behind all labels that there are."""
+    if connection.dialect.name == "postgresql":
+        return func.nextval(func.pg_get_serial_sequence("labels", "seq"))
+    # SQLite goes on from there at the next insert; labels are never deleted.
+    return select(func.max(labels.c.seq) + 1).scalar_subquery()
+
+
+def name_printer(connection: Connection, job_id: str, printer_id: str) -> None:
+    """The job is another printer's now, all of it."""
+    connection.execute(update(print_jobs).where(print_jobs.c.id == job_id).values(printer_id=printer_id))
 
 
 def next_turn(connection: Connection, printer_id: str) -> Turn | None:
@@ -928,25 +1091,30 @@ def claim(
     actor: str,
     pages: int = 1,
     ending: Callable[[str, int], bytes] = lambda printer_id, sent_no: b"",
+    printer: Printer | None = None,
 ) -> Label | None:
     """Commit the intent to send ``data`` as this label, if it may still go now; None if not.
 
     ``ending`` is what goes behind the data, by the printer and the label's ``sent_no``: how the printer is to tell of it.
+    ``printer`` is the one that the bytes were made for: none of them leave if the label was moved since, or something that
+    makes other bytes was changed.
 
     A label that was held or cancelled since its turn came stays so; one whose printer was paused stays queued; one
-    whose subject is blocked is cancelled with the block's reason (P10).
+    whose subject is blocked is cancelled with the block's reason (P10), one whose time is over as expired.
     """
     row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
-    if row.state != LabelState.QUEUED or driven_printer(connection, row.printer_id) is None:
+    here = driven_printer(connection, row.printer_id)
+    if row.state != LabelState.QUEUED or here is None:
+        return None
+    if printer is not None and _made_for(here) != _made_for(printer):
         return None
     reason = block_on(connection, row.subject)
+    if reason is None and row.expires_at is not None and row.expires_at <= now:
+        reason = "expired"
     if reason is not None:
         step(connection, label_id, LabelState.CANCELLED, now, actor=actor, reason=reason)
         return None
-    newest = connection.execute(
-        select(func.max(labels.c.sent_no)).where(labels.c.printer_id == row.printer_id)
-    ).scalar()
-    sent_no = (newest or 0) + 1
+    sent_no = _newest_sent(connection, row.printer_id) + 1
     data += ending(row.printer_id, sent_no)
     return step(
         connection,
@@ -982,6 +1150,15 @@ def sweep(connection: Connection, now: datetime, printer_id: str, reason: str = 
     ]
 
 
+def _newest_sent(connection: Connection, printer_id: str) -> int:
+    """The number of the label that was sent to a printer last, also if it was moved away since; 0: none."""
+    newest = select(func.max(labels.c.sent_no)).where(labels.c.printer_id == printer_id).scalar_subquery()
+    row = connection.execute(
+        select(printers.c.sent_floor, newest.label("newest")).where(printers.c.id == printer_id)
+    ).one()
+    return int(max(row.sent_floor, row.newest or 0))
+
+
 def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     """The one label of a printer that it may still prove: uncertain, and the last that was sent to it.
 
@@ -997,12 +1174,40 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     ).all()
     if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN:
         return None
-    newest = connection.execute(
-        select(func.max(labels.c.sent_no)).where(labels.c.printer_id == printer_id)
-    ).scalar()
-    if rows[0].sent_no != newest:
+    if rows[0].sent_no != _newest_sent(connection, printer_id):
         return None
     return Unproven(_label(rows[0]), rows[0].counter_before)
+
+
+def expired(connection: Connection, now: datetime) -> bool:
+    """Whether ``expire`` has something to do."""
+    return connection.execute(select(exists().where(*_expired(now)))).scalar_one()
+
+
+def expire(connection: Connection, now: datetime) -> list[Label]:
+    """Cancel the labels that still wait though their time is over; never one whose bytes may have left."""
+    rows = connection.execute(
+        select(labels.c.id, labels.c.held_for, labels.c.reason)
+        .where(*_expired(now))
+        .order_by(labels.c.seq)
+        .limit(_PORTION)
+    ).all()
+    return [
+        step(
+            connection,
+            row.id,
+            LabelState.CANCELLED,
+            now,
+            actor="spooler",
+            reason=f"not confirmed in time: {row.reason}" if row.held_for else "expired",
+        )
+        for row in rows
+    ]
+
+
+def _expired(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    # Said as the index says it, so that SQLite takes it.
+    return text(_EXPIRING), labels.c.expires_at <= now  # type: ignore[return-value]
 
 
 # ---------------------------------------------------------------- blocks

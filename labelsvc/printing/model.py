@@ -17,6 +17,11 @@ from labelsvc.errors import Conflict
 Lane = Literal["bench", "batch"]
 LANES: tuple[Lane, ...] = ("bench", "batch")
 
+#: What a held label waits for: "" a person who held it, ``second_copy`` the answer to P15's question.
+HeldFor = Literal["", "second_copy"]
+#: The longest time after which a job may expire by itself.
+MAX_EXPIRE_S = 30 * 24 * 3600
+
 Letters = Literal["dots", "font"]
 #: The font that labelsvc cuts and sends to a printer before the first label that needs it.
 DOWNLOADED = "E:LABELSVC.TTF"
@@ -270,6 +275,8 @@ class DocumentRequest:
     ``title`` is what lists show (a waybill number): never a person's name. Documents of one job with the same
     ``group`` leave in a row, with nothing in between (P8: the parcels of one order). The data of a ``private`` one are
     another store's: they go on paper, and nobody of this store may look at them otherwise (D7).
+    ``number`` is the waybill number on it, where neither the data nor a barcode name it, as of a picture; labels of the
+    subjects that it ``replaces`` are void, so that it is no second copy of them (W6, P15).
     """
 
     template: str
@@ -281,11 +288,15 @@ class DocumentRequest:
     group: str | None = None
     private: bool = False
     picture: Picture | None = None
+    number: str | None = None
+    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PrintRequest:
     """What a door hands over. ``printer`` is an id or a name of the store's; ``key`` makes the request idempotent.
+
+    With ``expire_s`` labels that haven't left so many seconds after the job was accepted are cancelled.
 
     ``origin`` says from where it came (P9): a door's word such as ``api`` or ``page``, not part of the content.
     """
@@ -296,6 +307,7 @@ class PrintRequest:
     lane: Lane = "bench"
     hold: bool = False
     origin: str = ""
+    expire_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +334,9 @@ class Label:
     reprint_count: int = 0  #: 0: the original; 2: its second reprint
     pages: int = 1  #: pieces of paper that it comes out on: a list may take several
     sent_no: int | None = None  #: rises on each printer: which label was sent last, whatever the clock says
+    number: str | None = None  #: the waybill number on it, as it is compared (P15)
+    held_for: HeldFor = ""
+    expires_at: datetime | None = None  #: if it still waits then, it is cancelled
 
 
 @dataclass(frozen=True)
@@ -366,6 +381,7 @@ class PrintJob:
     created_by: str
     created_at: datetime
     labels: tuple[Label, ...]
+    expires_at: datetime | None = None
     warnings: tuple[JobWarning, ...] = field(default=())
     grades: tuple[DocumentGrade, ...] = field(default=())
 

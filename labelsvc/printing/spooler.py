@@ -344,7 +344,14 @@ class _OnePrinter(threading.Thread):
             self._lease.require(connection)
             if proof is None:
                 label = journal.claim(
-                    connection, turn.label.id, rendered.data, None, now, "spooler", rendered.pages
+                    connection,
+                    turn.label.id,
+                    rendered.data,
+                    None,
+                    now,
+                    "spooler",
+                    rendered.pages,
+                    printer=self._printer,
                 )
             else:
                 label = journal.claim(
@@ -356,6 +363,7 @@ class _OnePrinter(threading.Thread):
                     "spooler",
                     rendered.pages,
                     proof.ending,
+                    self._printer,
                 )
         self._unsent = None
         self._spooler.wakeups.tell_change()

@@ -170,6 +170,7 @@ class Printouts:
             subject=waybill.subject,
             title=waybill.number or "",
             private=waybill.owner_id != waybill.store_id,
+            replaces=tuple(subject for subject in waybill.subjects if subject != waybill.subject),
         )
         request = PrintRequest(
             printer=wish.printer,

@@ -305,6 +305,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The label hasn't come out, so there is nothing to repeat.",
         "Let it come out first.",
     ),
+    "label.second_copy": (
+        "The waybill number is, or may be, on another label (P15); `reason` says where.",
+        "Answer for the label: `POST /labels/{id}/confirm`.",
+    ),
     "label.step": (
         "The label's state changed meanwhile, or doesn't allow this.",
         "Read it, then decide again.",

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.browser
 PAGES = [
     "/orders",
     "/jobs",
+    "/questions",
     "/printers",
     "/printers/new",
     "/addresses",
@@ -117,14 +118,14 @@ def test_an_uncertain_label_is_answered_by_one_key(page, street, key, came_out):
     page.get_by_role("button", name="打印面单").click()
     page.get_by_role("link", name="去确认").wait_for()
     assert page.locator("nav .count").inner_text() == "1" or page.reload() is None
-    _goto(page, street, "/jobs")
+    _goto(page, street, "/questions")
     question = page.locator(".question")
     assert number in question.inner_text() and "1号打包台" in question.inner_text()
     page.keyboard.press(key)
     page.get_by_role("status").wait_for()
     assert page.locator(".question").count() == 0
     _wait_for_labels(street, before if came_out else before + 1)
-    page.reload()
+    _goto(page, street, "/jobs")
     page.locator("tr", has_text=number).first.get_by_text("已完成").wait_for()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 import pytest
 from support.web import House, assert_problem, build, label_data
@@ -26,8 +27,17 @@ def owner(house):
     return caller
 
 
+_numbers = count(1)
+
+
+def _document(**more):
+    """A waybill of a number that no other has."""
+    data = {**label_data(), "waybillCode": f"YT{next(_numbers):013}"}
+    return {"template": "waybill-76x130", "data": data, **more}
+
+
 def _job(owner, key, printer="打包台 1", **more):
-    documents = [{"template": "waybill-76x130", "data": label_data(), "title": key}]
+    documents = [_document(title=key)]
     return owner.post("/jobs", {"printer": printer, "documents": documents, **more}, key=key)
 
 
@@ -121,6 +131,35 @@ def test_waiting_ends_with_the_time_when_nothing_happens(owner):
     assert owner.get(f"/jobs/{job['id']}?wait_s=0.2").json["state"] == "queued"
 
 
+def test_a_second_copy_is_asked_about_over_the_api(owner):
+    """P15: held, listed among the questions, not released with its job, answered for itself."""
+    document = _document()
+    for key in ("copy 1", "copy 2"):
+        made = owner.post("/jobs", {"printer": "打包台 1", "documents": [document]}, key=key).json
+    [label] = made["labels"]
+    assert (made["state"], label["held_for"]) == ("held", "second_copy")
+    assert label["number"] == document["data"]["waybillCode"] and label["expires_at"]
+    assert label["id"] in {found["id"] for found in owner.get("/labels/questions").json["items"]}
+    refused = owner.post(f"/jobs/{made['id']}/release")
+    assert_problem(refused, 409, "label.second_copy")
+    assert owner.post(f"/labels/{label['id']}/confirm", {"wanted": True}).json["state"] == "queued"
+    assert_problem(owner.post(f"/labels/{label['id']}/confirm", {"wanted": False}), 409, "label.step")
+
+
+def test_a_job_moves_and_expires_over_the_api(owner):
+    """P8: to another printer, all that waits or single labels; it says until when it is worth printing."""
+    other = {"name": "打包台 8", "uri": "tcp://127.0.0.1:9", "profile": "virtual-zpl-300"}
+    other = owner.post("/printers", other).json["id"]
+    job = _job(owner, "moves", expire_s=3600).json
+    assert job["expires_at"] == job["labels"][0]["expires_at"] > job["created_at"]
+    moved = owner.post(f"/jobs/{job['id']}/move", {"printer": "打包台 8"}).json
+    assert moved["printer_id"] == moved["labels"][0]["printer_id"] == other
+    only = {"printer": "打包台 1", "labels": [job["labels"][0]["id"]]}
+    assert owner.post(f"/jobs/{job['id']}/move", only).json["labels"][0]["printer_id"] == job["printer_id"]
+    assert_problem(owner.post(f"/jobs/{job['id']}/move", {"printer": "打包台 9"}), 422, "printer.not_found")
+    assert_problem(_job(owner, "too long", expire_s=10**9), 422)
+
+
 def test_a_label_that_is_not_uncertain_has_no_question(owner):
     """Resolving answers a question that must stand."""
     label = _job(owner, "certain").json["labels"][0]
@@ -163,7 +202,7 @@ def test_other_stores_jobs_and_labels_are_not_there(house, owner):
             "/jobs",
             {
                 "printer": job["printer_id"],
-                "documents": [{"template": "waybill-76x130", "data": label_data()}],
+                "documents": [_document()],
             },
             key="x",
         ),

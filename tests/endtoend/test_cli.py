@@ -347,6 +347,11 @@ def test_no_command_prints_people_in_clear_unless_asked_with_a_reason(opened: Op
     opened("waybills", "release", waybill["id"], *mine)
     document = {"template": "waybill-76x130", "data": label_data_of(moved), "title": "Z"}
     job = opened("jobs", "submit", "-", "folder", *mine, stdin=[document])
+    again = opened("jobs", "submit", "-", "folder", *mine, stdin=[document])
+    assert opened("labels", "questions", *mine) == again["labels"]  # P15
+    opened("labels", "confirm", again["labels"][0]["id"], "--dont", *mine)
+    opened("printers", "add", "other", f"file://{folder}", "file-zpl-203", *mine)
+    opened("jobs", "move", job["id"], "other", *mine)
     for verb in ("hold", "release", "cancel"):
         opened("jobs", verb, job["id"], *mine)
     label = job["labels"][0]["id"]

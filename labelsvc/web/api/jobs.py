@@ -9,12 +9,22 @@ from apiflask import APIBlueprint
 from pydantic import Field
 
 from labelsvc.errors import Invalid
-from labelsvc.printing import MAX_PAPER_MM, Change, DocumentRequest, Label, Picture, PrintJob, PrintRequest
+from labelsvc.printing import (
+    MAX_EXPIRE_S,
+    MAX_PAPER_MM,
+    Change,
+    DocumentRequest,
+    Label,
+    Picture,
+    PrintJob,
+    PrintRequest,
+)
 from labelsvc.printing import JobState as State
 from labelsvc.web.api.shape import (
     Answer,
     Body,
     Free,
+    Id,
     Key,
     Line,
     Lines,
@@ -78,6 +88,11 @@ class DocumentIn(Body):
     )
     copies: int = Field(1, ge=1, le=50)
     title: Annotated[Line, Field(max_length=80, description="Shown in lists; no personal data.")] = ""
+    number: Annotated[Line, Field(min_length=4, max_length=40)] | None = Field(
+        None,
+        description="The waybill number on it. Needless where the data name it and a barcode says it; "
+        "of a picture nothing else tells.",
+    )
 
     def request(self, number: int) -> DocumentRequest:
         """The room's noun; ``number`` counts from 0. Raises Invalid."""
@@ -93,6 +108,16 @@ class JobIn(Body):
     documents: list[DocumentIn] = Field(min_length=1, max_length=500)
     lane: Literal["bench", "batch"] = "bench"
     hold: bool = False
+    expire_s: int | None = Field(
+        None, ge=1, le=MAX_EXPIRE_S, description="Labels that haven't left after so long are cancelled."
+    )
+
+
+class Move(Body):
+    printer: Reference = Field(description="The other printer's id or name.")
+    labels: Annotated[list[Id], Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="Only these; else all that wait."
+    )
 
 
 class LabelOut(Answer):
@@ -111,6 +136,11 @@ class LabelOut(Answer):
     reprint_of: str | None
     reprint_count: int
     pages: int = Field(description="Pieces of paper that it comes out on.")
+    number: str | None = Field(description="The waybill number on it.")
+    held_for: Literal["", "second_copy"] = Field(
+        description="What a held label waits for: a release, or the answer at /confirm."
+    )
+    expires_at: str | None = Field(description="If it still waits then, it is cancelled.")
 
 
 class GradeOut(Answer):
@@ -135,6 +165,7 @@ class JobOut(Answer):
     origin: str
     created_by: str
     created_at: str
+    expires_at: str | None
     labels: list[LabelOut]
     warnings: list[WarningOut]
     grades: list[GradeOut] = Field(description="How well each document's barcodes can be scanned at best.")
@@ -187,6 +218,9 @@ def label_out(label: Label) -> dict[str, Any]:
         "reprint_of": label.reprint_of,
         "reprint_count": label.reprint_count,
         "pages": label.pages,
+        "number": label.number,
+        "held_for": label.held_for,
+        "expires_at": moment(label.expires_at),
     }
 
 
@@ -200,6 +234,7 @@ def job_out(job: PrintJob) -> dict[str, Any]:
         "origin": job.origin,
         "created_by": job.created_by,
         "created_at": moment(job.created_at),
+        "expires_at": moment(job.expires_at),
         "labels": [label_out(label) for label in job.labels],
         "warnings": [
             {
@@ -239,6 +274,7 @@ def submit(headers_data: Key, json_data: JobIn) -> dict[str, Any]:
         key=headers_data.idempotency_key,
         lane=json_data.lane,
         hold=json_data.hold,
+        expire_s=json_data.expire_s,
         origin=actor().via,
     )
     return job_out(rooms().jobs.submit(actor(), request))
@@ -282,7 +318,7 @@ def hold(job_id: str) -> dict[str, Any]:
 @api.post("/<ident:job_id>/release")
 @api.output(JobOut)
 def release(job_id: str) -> dict[str, Any]:
-    """Let the held labels go on."""
+    """Let the held labels go on; second copies of a waybill number need an answer each (/labels/{id}/confirm)."""
     return job_out(rooms().jobs.release(actor(), job_id))
 
 
@@ -291,6 +327,14 @@ def release(job_id: str) -> dict[str, Any]:
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancel the labels whose bytes haven't left; the others keep their state."""
     return job_out(rooms().jobs.cancel(actor(), job_id))
+
+
+@api.post("/<ident:job_id>/move")
+@api.input(Move)
+@api.output(JobOut)
+def move(job_id: str, json_data: Move) -> dict[str, Any]:
+    """Let waiting labels print on another printer, made anew for it, behind what waits there."""
+    return job_out(rooms().jobs.move(actor(), job_id, json_data.printer, json_data.labels))
 
 
 @api.get("/<ident:job_id>/history")

@@ -67,11 +67,27 @@ class Which(Query):
 
 class Resolve(Body):
     came_out: bool
+    printer: Reference | None = Field(None, description="Where one that didn't goes next; else where it was.")
+
+
+class Confirm(Body):
+    wanted: bool = Field(description="Print the second copy all the same, or cancel it.")
+
+
+class QuestionsOut(Answer):
+    items: list[LabelOut]
 
 
 class Reprint(Body):
     reason: Reason
     printer: Reference | None = None
+
+
+@api.get("/questions")
+@api.output(QuestionsOut)
+def questions() -> dict[str, Any]:
+    """Labels that wait for a person's answer, oldest first: uncertain ones and second copies."""
+    return {"items": [label_out(label) for label in rooms().jobs.questions(actor())]}
 
 
 @api.get("/<ident:label_id>")
@@ -86,7 +102,15 @@ def one(label_id: str) -> dict[str, Any]:
 @api.output(LabelOut)
 def resolve(label_id: str, json_data: Resolve) -> dict[str, Any]:
     """A person's answer whether an uncertain label came out; one that did not goes next."""
-    return label_out(rooms().jobs.resolve(actor(), label_id, json_data.came_out))
+    return label_out(rooms().jobs.resolve(actor(), label_id, json_data.came_out, json_data.printer))
+
+
+@api.post("/<ident:label_id>/confirm")
+@api.input(Confirm)
+@api.output(LabelOut)
+def confirm(label_id: str, json_data: Confirm) -> dict[str, Any]:
+    """A person's answer to a second copy of a waybill number, which is held (P15)."""
+    return label_out(rooms().jobs.confirm(actor(), label_id, json_data.wanted))
 
 
 @api.post("/<ident:label_id>/reprint")

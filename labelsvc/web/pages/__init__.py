@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Flask, g, request
 
-from labelsvc.printing import JobState
 from labelsvc.security import Right
 from labelsvc.web.pages import (
     addresses,
@@ -19,6 +18,7 @@ from labelsvc.web.pages import (
     manual,
     orders,
     printers,
+    questions,
     sign_in,
     store,
     subscriptions,
@@ -35,6 +35,7 @@ _GROUPS = (
     waybills,
     batches,
     jobs,
+    questions,
     labels,
     printers,
     addresses,
@@ -74,9 +75,5 @@ def _frame() -> dict[str, Any]:
         "done_look": "warn" if request.args.get("done") in words.DONE_BUT else "good",
     }
     if who is not None and who.may(Right.READ_JOBS):
-        found["waiting"] = sum(
-            label.state == "uncertain"
-            for job in rooms().jobs.list(who, state=JobState.ATTENTION, limit=100)
-            for label in job.labels
-        )
+        found["waiting"] = len(rooms().jobs.questions(who))
     return found

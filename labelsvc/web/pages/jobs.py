@@ -1,4 +1,4 @@
-"""Pages of print jobs: the uncertain labels first, each a question that one key answers. 打印任务"""
+"""Pages of print jobs. 打印任务"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from labelsvc.db import new_id
-from labelsvc.printing import JobState, LabelState
+from labelsvc.printing import JobState
 from labelsvc.web.pages import words
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
@@ -20,7 +20,7 @@ _PAGE = 30
 
 @pages.get("")
 def listed() -> str:
-    """Questions, then jobs, newest first."""
+    """Jobs, newest first."""
     return render_template("jobs.html", **_list())
 
 
@@ -63,6 +63,13 @@ def cancel(job_id: str) -> Response:
     return redirect(url_for(".one", job_id=job_id, done="job_cancelled"), 303)
 
 
+@pages.post("/<ident:job_id>/move")
+def move(job_id: str) -> Response:
+    """Print what waits on another printer."""
+    rooms().jobs.move(actor(), job_id, request.form.get("printer", ""))
+    return redirect(url_for(".one", job_id=job_id, done="moved"), 303)
+
+
 def _list() -> dict[str, Any]:
     after = request.args.get("after") or None
     state = request.args.get("state") or None
@@ -74,24 +81,16 @@ def _list() -> dict[str, Any]:
         "jobs": jobs,
         "next": jobs[-1].id if len(jobs) == _PAGE else None,
         "chosen": state,
-        "questions": [] if after else _questions(),
-        "printers": _names(),
+        "printers": names(),
     }
-
-
-def _questions() -> list[Any]:
-    """Every uncertain label, the oldest first."""
-    found = rooms().jobs.list(actor(), state=JobState.ATTENTION, limit=100)
-    labels = [label for job in found for label in job.labels if label.state is LabelState.UNCERTAIN]
-    return sorted(labels, key=lambda label: label.sent_at or label.queued_at)
 
 
 def _job(job_id: str) -> dict[str, Any]:
     job = rooms().jobs.get(actor(), job_id)
-    return {"job": job, "changes": rooms().jobs.history(actor(), job_id), "printers": _names()}
+    return {"job": job, "changes": rooms().jobs.history(actor(), job_id), "printers": names()}
 
 
-def _names() -> dict[str, str]:
+def names() -> dict[str, str]:
     """Printer id -> name."""
     return {
         printer.id: str(words.BROWSER) if printer.is_browser else printer.name

@@ -21,7 +21,15 @@ def resolve(label_id: str) -> BaseResponse:
     done = "came_out" if came_out else "not_out"
     if request.form.get("back") == "job":
         return redirect(url_for("jobs_pages.one", job_id=label.job_id, done=done), 303)
-    return redirect(url_for("jobs_pages.listed", done=done), 303)
+    return redirect(url_for("questions_pages.listed", done=done), 303)
+
+
+@pages.post("/labels/<ident:label_id>/confirm")
+def confirm(label_id: str) -> BaseResponse:
+    """The second copy of a waybill number: print it all the same?"""
+    wanted = request.form.get("wanted") == "yes"
+    rooms().jobs.confirm(actor(), label_id, wanted)
+    return redirect(url_for("questions_pages.listed", done="wanted" if wanted else "not_wanted"), 303)
 
 
 @pages.post("/labels/<ident:label_id>/reprint")

@@ -130,6 +130,8 @@ REASONS = {
     "the printer is ready and its receipt didn't come back": _("打印机就绪，但没有给回执"),
     "the printer's counter moved by one": _("打印机计数器确认"),
     "the printer is idle and its counter did not move by one": _("打印机空闲，但计数器没有变化"),
+    "expired": _("过了有效期"),
+    "the number stands twice in this job": _("这个任务里同一个运单号出现了两次"),
     "waybill cancelled": _("运单号已取消"),
     "waybill updated": _("面单已更新，这张作废"),
     "waybill handed over": _("包裹已交付"),
@@ -155,8 +157,20 @@ _REASON_FORMS = (
         re.compile(r"the lease of node ([A-Za-z0-9._-]+) ran out while sending()"),
         _("发送过程中电脑 %(a)s 失去联系"),
     ),
+    (re.compile(r"printed ([\d: -]+) on (.+)"), _("%(a)s 在 %(b)s 打印过")),
+    (re.compile(r"sent ([\d: -]+) on (.+)"), _("%(a)s 已发送到 %(b)s")),
+    (re.compile(r"perhaps printed ([\d: -]+) on (.+)"), _("%(a)s 在 %(b)s 可能打印过")),
+    (re.compile(r"being printed ([\d: -]+) on (.+)"), _("%(a)s 起正在 %(b)s 打印")),
+    (re.compile(r"waiting ([\d: -]+) on (.+)"), _("%(a)s 起在 %(b)s 排队")),
+    (re.compile(r"moved from (.+) to (.+)"), _("从 %(a)s 改到 %(b)s")),
     (re.compile(r"the label can't be made \(([a-z._]+)\)()"), _("标签排不出来（%(a)s）")),
 )
+#: What became of the question about a second copy (P15); what was asked follows.
+_VERDICTS = {
+    "wanted: ": _("有人确认照样打印（%(a)s）"),
+    "not wanted: ": _("有人决定不打印（%(a)s）"),
+    "not confirmed in time: ": _("没有人及时确认（%(a)s）"),
+}
 #: Why a field of a form is wrong, in the rooms' words; a group goes into the sentence.
 _WRONG = (
     (re.compile(r"is missing()"), _("不能为空")),
@@ -304,6 +318,9 @@ DONE = {
     "job_cancelled": _("尚未发送的标签已取消。"),
     "came_out": _("已记为：出来了。"),
     "not_out": _("已记为：没出来，马上重新打印。"),
+    "wanted": _("好，照样打印。"),
+    "not_wanted": _("好，不打印，已取消。"),
+    "moved": _("还没打的标签已改到另一台打印机。"),
     "reprinted": _("补打已加入队列，标签上会注明“补打”。"),
     "issued": _("取号成功。"),
     "queued": _("已加入打印队列。"),
@@ -454,6 +471,7 @@ _PROBLEMS = {
     "order.held": _("订单已暂停，不能取号或打印。"),
     "label.blocked": _("这个面单已被拦截，不能打印。"),
     "label.uncertain": _("请先确认这张标签是否已经出来。"),
+    "label.second_copy": _("这个运单号已有一张标签：请在“待确认”页逐张回答。"),
     "label.step": _("标签的状态刚刚变了，请看最新状态。"),
     "label.too_wide": _("标签比打印机的打印宽度还宽，请换一台打印机或模板。"),
     "waybill.already_printed": _("这个面单已经打印过，请用“补打”并说明原因。"),
@@ -627,6 +645,9 @@ def outcome(item: BatchItem) -> str:
 
 def reason(text: str) -> str:
     """Why a printer isn't ready or a label isn't out."""
+    for before, said in _VERDICTS.items():
+        if text.startswith(before):
+            return str(said) % {"a": reason(text.removeprefix(before))}
     for form, said in _REASON_FORMS:
         if found := form.fullmatch(text):
             return str(said) % {"a": found[1], "b": found[2]}
