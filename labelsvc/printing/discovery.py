@@ -161,13 +161,12 @@ class _UsbBus:
         self._thread = threading.Thread(target=self._watch, name="usb bus", daemon=True)
 
     def start(self) -> None:
-        self.look()
+        self._look_whatever_happens()
         self._thread.start()
 
     def stop(self) -> None:
+        """The thread ends within a second; nobody need wait for it, it only reads."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(2 * _POLL_S)
 
     def found(self) -> Iterable[Found]:
         return self._found.values()
@@ -181,20 +180,22 @@ class _UsbBus:
         if now.keys() != before.keys():
             self._changed()
 
+    def _look_whatever_happens(self) -> None:
+        try:
+            self.look()
+        except (
+            LabelsvcError
+        ) as error:  # the books are away; whoever waits for a printer tries it again anyway
+            log.warning("discovery.failed", code=error.code)
+
     def _watch(self) -> None:
         monitor = _monitor()
         while monitor is not None and not self._stopping.is_set():
-            try:
-                if monitor.poll(_POLL_S) is None:
-                    continue
-                while not self._stopping.is_set() and monitor.poll(_SETTLE_S) is not None:
-                    pass
-                self.look()
-            except LabelsvcError as error:
-                log.warning("discovery.failed", code=error.code)
-            except Exception as error:
-                log.error("discovery.broke", exc_info=error)
-                self._stopping.wait(_POLL_S)
+            if monitor.poll(_POLL_S) is None:
+                continue
+            while not self._stopping.is_set() and monitor.poll(_SETTLE_S) is not None:
+                pass
+            self._look_whatever_happens()
 
 
 def _monitor() -> Any:

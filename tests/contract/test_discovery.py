@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.web import House, build
 
 from labelsvc.errors import Forbidden, Invalid
 from labelsvc.languages.identity import Identity
 from labelsvc.printing import Discovery, Printers, Profiles
 from labelsvc.printing.discovery import Found, network_printer, usb_printers
-from labelsvc.printing.transports import TRANSPORTS
-
-needs_usb = pytest.mark.skipif("usb" not in TRANSPORTS, reason="this build has no USB transport")
 
 
 def plug(bus: Path, port: str, ids: str = "0a5f:0185", serial: str = "", **texts: str) -> Path:
@@ -38,7 +38,6 @@ def plug(bus: Path, port: str, ids: str = "0a5f:0185", serial: str = "", **texts
     return interface
 
 
-@needs_usb
 def test_printers_are_read_from_the_bus(tmp_path: Path):
     """Told by serial number; by port where it has none, or shares it; what prints no language, or isn't a printer, is no proposal."""
     plug(
@@ -63,7 +62,6 @@ def test_printers_are_read_from_the_bus(tmp_path: Path):
     assert usb_printers(tmp_path / "no bus") == []
 
 
-@needs_usb
 def test_a_plugged_printer_is_proposed_and_wakes_its_thread(sqlite_database, factory, tmp_path: Path):
     """P13: what comes and goes is seen at once by who waits for it; a printer that the store has is named, not proposed anew."""
     printers = Printers(sqlite_database, Profiles())
@@ -167,10 +165,46 @@ def test_a_printer_on_the_network_is_found_and_forgotten(sqlite_database, factor
         discovery.stop()
 
 
+def test_the_page_and_the_api_show_what_was_found(tmp_path: Path):
+    """P13: a found printer is added by a person, with a test page that goes the ordinary way; then it is found no more."""
+    rooms = build(tmp_path / "state")
+    plug(tmp_path / "bus", "1-1", serial="D2J19", product="ZTC ZD421-203dpi ZPL")
+    discovery = Discovery(rooms.printers, bus=tmp_path / "bus")
+    discovery._usb.look()
+    house = House(replace(rooms, discovery=discovery))
+    owner = house.caller("云上小店")
+    [found] = owner.get("/printers/found").json["items"]
+    assert (found["uri"], found["profile"], found["added_as"]) == (
+        "usb://0a5f:0185/D2J19",
+        "zebra-zd421-203",
+        None,
+    )
+    browser = house.app.test_client()
+    headers = {"Host": "localhost", "Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+    browser.post("/sign-in", data={"secret": owner.token}, headers=headers)
+    page = browser.get("/printers", headers=headers).get_data(as_text=True)
+    assert "发现的打印机" in page
+    link = re.search(r'href="(/printers/new\?[^"]+)"', page)
+    form = browser.get(link[1].replace("&amp;", "&"), headers=headers).get_data(as_text=True)
+    assert 'value="usb://0a5f:0185/D2J19"' in form
+    csrf = re.search(r'name="csrf-token" content="([0-9a-f]{64})"', form)[1]
+    given = {
+        "name": "打包台 7",
+        "uri": found["uri"],
+        "profile": found["profile"],
+        "test": "on",
+        "csrf_token": csrf,
+    }
+    answer = browser.post("/printers/new", data=given, headers=headers)
+    assert answer.status_code == 303 and "/jobs/" in answer.headers["Location"], answer.headers
+    assert "发现的打印机" not in browser.get("/printers", headers=headers).get_data(as_text=True)
+    assert [each["added_as"] for each in owner.get("/printers/found").json["items"]] == ["打包台 7"]
+    [job] = owner.get("/jobs").json["items"]
+    assert job["state"] == "queued"
+
+
 def test_who_may_not_manage_printers_sees_none(sqlite_database, factory, accounts):
     """What hangs on the machine is no business of who can't add it."""
-    from dataclasses import replace
-
     discovery = Discovery(Printers(sqlite_database, Profiles()), usb=False)
     with pytest.raises(Forbidden):
         discovery.found(replace(factory, rights=frozenset()))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.programs import virtual_printer
+from support.usb_backend import Bus, Plug
 
 from labelsvc.errors import Conflict, Invalid
 from labelsvc.labels import StandardTemplates
@@ -43,6 +44,20 @@ def test_a_printer_is_asked_what_it_is(
         found = printers.probe(factory, printer.uri)
         assert (found.profile, found.known, found.said) == (profile, known, said)
         assert printer.labels() == []
+
+
+def test_a_usb_printer_is_known_by_its_device_id_alone(sqlite_database, factory, tmp_path: Path):
+    """No byte reaches its language: not even a printer that hangs on an unfinished label is disturbed."""
+    printers = Printers(sqlite_database, Profiles())
+    wire = tmp_path / "one.usb"
+    with virtual_printer(
+        tmp_path, usb=wire, usb_id="1209:2303", serial="A1", language="tspl", maker="TSC", model="TE200"
+    ) as printer:
+        before = printer.state()
+        with Bus([Plug(wire)]).installed():
+            found = printers.probe(factory, "usb://1209:2303/A1")
+        assert (found.profile, found.known, found.said) == ("tsc-te200", True, ("IEEE 1284",))
+        assert printer.state() == before
 
 
 def test_a_printer_with_labels_to_print_is_not_asked(sqlite_database, factory, tmp_path: Path):
