@@ -505,8 +505,9 @@ class Printer:
 
     def state(self) -> dict[str, object]:
         """The truth about the printer at one moment, for JSON: ``printed`` since the program's start,
-        ``odometer`` for life, ``queue`` labels waiting (a batch of copies is one) and ``labels_left`` of the first of them, ``buffered``
-        bytes, the names of ``cut`` labels, the faults in force."""
+        ``odometer`` for life, ``queue`` labels waiting (a batch of copies is one) and ``labels_left`` of the
+        first of them, whether bytes are ``arriving`` that it has not taken yet, ``buffered`` bytes, the names
+        of ``cut`` labels, the faults in force."""
         with self._changed:
             waiting = self._waiting()
             return {
@@ -524,6 +525,7 @@ class Printer:
                 "partial": self._partial(),
                 "connections": sum(not line.lasting for line in self._lines),
                 "bytes_received": self._bytes_received,
+                "arriving": any(line.unread() for line in self._lines if not line.forgotten),
                 "buffered": self._held_bytes(),
                 "cut": self._tray.cut_labels(),
                 "faults": asdict(self._faults),

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import cycle, product
 
 import pytest
+from faults.launcher import SMALL
 from faults.trial import BY_THE_CLOCK, Kill, Street, Tally, Trial, points_of, street
 from support.postgres import Cluster, cluster
 
 SLICES = 4
 #: Two labels show what a first one leaves to the next; the long sweep has more.
 LABELS, SWEEP_PARCELS = 2, 20
+#: On each wire; with the small label, so that a printer at 1 kB/s is bearable.
+WIRE_LABELS, WIRE_SWEEP_LABELS = 3, 60
+#: A printer that takes its time to take a label, and one that takes it at once and prints it when the daemon may be long dead.
+PRINTERS = {
+    "1 kB/s": {"bytes_per_s": 1000, "drain_delay_s": 0},
+    "drains on": {"bytes_per_s": None, "drain_delay_s": 0.3},
+}
+WIRES = ("tcp", "usb", "serial")
+TO_THE_PRINTER = ("printer ", "commit printing.spooler")
 #: Of the points of issuing, a name's beginning: what a repeated request to the network can hang on.
 ISSUING = ("carrier waybills.", "commit waybills.")
 
@@ -106,6 +117,85 @@ def test_each_process_killed_alone_prints_each_label_once(town: Street, whom: st
     ]
     tally = _sweep(town, LABELS, [Kill(wanted.kind, wanted.nth, whom)])
     tally.check()
+
+
+def _middle(kills: list[Kill], parcels: int) -> list[Kill]:
+    """One point of each kind: the one that has as many before it as behind it, the first of what isn't done for each label."""
+    kinds: dict[str, list[Kill]] = {}
+    for kill in kills:
+        kinds.setdefault(kill.kind, []).append(kill)
+    return [of_kind[len(of_kind) // 2 if len(of_kind) >= parcels else 0] for of_kind in kinds.values()]
+
+
+def _on_wire(town: Street, parcels: int, kills: list[tuple[Kill, str]]) -> Tally:
+    """A trial for each kill, with the printer of that name."""
+    tally = Tally()
+    for kill, printer in kills:
+        tally.add(Trial(town, parcels, kill, printer=PRINTERS[printer]).run())
+    return tally
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "wire",
+    [pytest.param(wire, marks=pytest.mark.xdist_group(f"crash-{at}")) for at, wire in enumerate(WIRES)],
+)
+def test_a_kill_on_any_wire_prints_each_label_once(wire: str):
+    """TCP, USB and a serial line, three labels each, a printer at 1 kB/s and one that drains on: a kill -9 while a label leaves, and
+    at one point of every other kind on the way to a printer, these shared out between USB and serial: each number on paper once (P7).
+
+    Kills while numbers are issued, which no wire makes a difference to, are above, and on each wire in the long sweep.
+    """
+    with street(wire=wire, template=SMALL, fifo_bytes=512) as town:
+        town.mock.control(repeat="same")
+        kills = _middle(points_of(town, WIRE_LABELS), WIRE_LABELS)
+        leaving = [kill for kill in kills if kill.kind.startswith("printer label ")]
+        # Before a question is after whatever came before it.
+        others = [
+            kill
+            for kill in kills
+            if kill.kind.startswith(TO_THE_PRINTER)
+            and kill not in leaving
+            and not (kill.kind.startswith("printer query") and kill.kind.endswith(" before"))
+        ]
+        assert len(leaving) == 3 and len(others) > 10, "points are missing: the patches miss the code"
+        if wire == "tcp":
+            trials = list(product(leaving[1:], PRINTERS))
+        else:
+            shared = others[WIRES.index(wire) % 2 :: 2]
+            # Half a label on a cable silences the printer's counter: what follows is sent, not printed.
+            leaving = [kill for kill in leaving if not kill.kind.endswith(" middle")]
+            trials = [*product(leaving, PRINTERS), *zip(shared, cycle(PRINTERS), strict=False)]
+        tally = _on_wire(town, WIRE_LABELS, trials)
+    print(tally.table(f"crash sweep on {wire}, {WIRE_LABELS} labels"))
+    tally.check()
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("printer", PRINTERS)
+@pytest.mark.parametrize("wire", WIRES)
+def test_the_long_sweep_of_the_wires(wire: str, printer: str):
+    """Sixty labels, each wire with each printer, a kill -9 in the middle of them at a point of every kind; ends with a table."""
+    with ExitStack() as stack:
+        towns = [
+            stack.enter_context(street(wire=wire, template=SMALL, fifo_bytes=512))
+            for _ in range(os.cpu_count() or 1)
+        ]
+        for town in towns:
+            town.mock.control(repeat="same")
+        kills = [
+            (kill, printer) for kill in _middle(points_of(towns[0], WIRE_SWEEP_LABELS), WIRE_SWEEP_LABELS)
+        ]
+        with ThreadPoolExecutor(len(towns)) as lanes:
+            parts = [
+                lanes.submit(_on_wire, town, WIRE_SWEEP_LABELS, kills[lane :: len(towns)])
+                for lane, town in enumerate(towns)
+            ]
+            whole = Tally(whole=True)
+            for part in parts:
+                whole.merge(part.result())
+    print(whole.table(f"crash sweep on {wire}, a printer that is {printer}, {WIRE_SWEEP_LABELS} labels"))
+    whole.check()
 
 
 @pytest.mark.sweep

@@ -170,6 +170,7 @@ class Street:
     launcher: Launcher
     prepared: Prepared
     cluster: Cluster | None = None  #: where the databases are; None: SQLite, in the state directory
+    template: str | None = None  #: that labels are printed with; None: the usual one
     _trials: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fresh_state(self) -> tuple[int, Prepared]:
@@ -196,7 +197,8 @@ class Street:
         chosen = {**prepared.settings, **settings}
         armed = {"kind": kill.kind, "nth": kill.nth, "whom": kill.whom} if kill else {}
         files = {"said": str(said), "log": str(log), "ledger": str(ledger)}
-        group = self.launcher.tell(do="start", settings=chosen, **files, **armed)["group"]
+        usb = [str(self.printer.usb)] if self.printer.usb else []
+        group = self.launcher.tell(do="start", settings=chosen, usb=usb, **files, **armed)["group"]
         return Running(self.launcher, group, said, log, ledger)
 
 
@@ -208,13 +210,19 @@ def _database_of(prepared: Prepared) -> str:
 
 
 @contextmanager
-def street(cluster: Cluster | None = None, **printer: Any) -> Iterator[Street]:
+def street(
+    cluster: Cluster | None = None, wire: str = "tcp", template: str | None = None, **printer: Any
+) -> Iterator[Street]:
     """The network, the printer and the launcher until the block ends; ``printer`` are the virtual printer's options.
+
+    The printer hangs on ``wire``: tcp, usb or serial.
 
     The daemons' databases are SQLite's, or in ``cluster``.
     """
     with tempfile.TemporaryDirectory(prefix="labelsvc-faults-") as name:
         folder = Path(name)
+        sockets = {"usb": {"usb": folder / "usb"}, "serial": {"pty": folder / "ttyPRINTER"}}
+        printer |= sockets.get(wire, {})
         with (
             mock_carrier(folder, opening_balance=1_000_000) as mock,
             virtual_printer(folder, **printer) as paper,
@@ -223,7 +231,7 @@ def street(cluster: Cluster | None = None, **printer: Any) -> Iterator[Street]:
             try:
                 chosen = {**QUICK, "database_url": cluster.url(cluster.create())} if cluster else QUICK
                 prepared = prepare(folder / "prepared" / "state", mock, paper, **chosen)
-                yield Street(folder, mock, paper, launcher, prepared, cluster)
+                yield Street(folder, mock, paper, launcher, prepared, cluster, template)
             finally:
                 launcher.close()
 
@@ -236,6 +244,7 @@ class Trial:
     parcels: int
     kill: Kill | None = None
     dropped: int = 0  #: how many of the network's answers get lost on their way
+    printer: dict[str, Any] = field(default_factory=dict)  #: what is wrong with the printer
     number: int = 0
     uncertain: list[str] = field(default_factory=list)
     restarts: int = 0
@@ -252,6 +261,7 @@ class Trial:
         """Let the parcels go all the way, whatever happens to the daemon, and check every promise."""
         self._deadline = time.monotonic() + _PATIENCE_S + 5 * self.parcels
         self.street.mock.control(drop_answers=self.dropped)
+        self.street.printer.faults(**self.printer)
         first = self._daemon = self.street.start(self.prepared, "armed", self.kill)
         try:
             waybills = [self._until_answered(lambda order=order: self._issue(order)) for order in self.orders]
@@ -286,9 +296,10 @@ class Trial:
         return self._api.post("/waybills", body, key=f"issue {order}")
 
     def _print(self, waybill: dict[str, Any]) -> Any:
-        return self._api.post(
-            f"/waybills/{waybill['id']}/print", {"printer": PRINTER}, key=f"print {waybill['id']}"
-        )
+        body = {"printer": PRINTER}
+        if self.street.template:
+            body["template"] = self.street.template
+        return self._api.post(f"/waybills/{waybill['id']}/print", body, key=f"print {waybill['id']}")
 
     @property
     def _api(self) -> Api:
@@ -348,8 +359,8 @@ class Trial:
         before = None
         while True:
             state = self.street.printer.state()
-            seen = (state["queue"], state["printing"], state["bytes_received"])
-            if seen == before and not state["queue"] and not state["printing"]:
+            seen = (state["queue"], state["printing"], state["arriving"], state["bytes_received"])
+            if seen == before and not any(seen[:3]):
                 return
             assert time.monotonic() < self._deadline, "the printer never rests"
             before = seen

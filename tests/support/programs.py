@@ -87,7 +87,11 @@ class VirtualPrinter:
 
     @property
     def uri(self) -> str:
-        """Its address for ``Printers.add``."""
+        """Its address for ``Printers.add``: on USB or at a serial line if it has one, else over TCP."""
+        if self.usb:
+            return "usb://0525:a4a8/VP000001"
+        if self.pty:
+            return f"serial://{self.pty}?baud=115200&flow=none"
         return f"tcp://{self.host}:{self.port}"
 
     def state(self) -> dict[str, Any]:
