@@ -1343,7 +1343,7 @@ def list_printers(store: StoreName = "", as_json: AsJson = False) -> None:
 def add_printer(
     name: str, uri: str, profile: str, node: NodeName = "", store: StoreName = "", as_json: AsJson = False
 ) -> None:
-    """Add a printer: tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0 or file:///DIR, and its profile."""
+    """Add a printer: tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0, cups://QUEUE or file:///DIR, and its profile."""
     desk = _Desk(store)
     _show(desk.rooms.printers.add(desk.actor, name, uri=uri, profile=profile, node=node or None), as_json)
 

@@ -279,7 +279,7 @@ CODES: dict[str, tuple[str, str]] = {
     "profile.not_found": ("There is no such printer profile.", "List the profiles."),
     "uri.invalid": (
         "The printer's address isn't one that is spoken here.",
-        "Use `tcp://HOST:PORT`, `usb://VID:PID/SERIAL`, `serial:///dev/ttyUSB0?baud=9600` or `file:///DIR`.",
+        "Use `tcp://HOST:PORT`, `usb://VID:PID/SERIAL`, `serial:///dev/ttyUSB0?baud=9600`, `cups://QUEUE` or `file:///DIR`.",
     ),
     "language.unknown": (
         "The profile names a printer language that isn't spoken here.",

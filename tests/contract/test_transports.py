@@ -8,6 +8,7 @@ import os
 import pty
 import socket
 import struct
+import subprocess
 import termios
 import threading
 import time
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.cupsd import HINDRANCE, Cupsd, cupsd
 from support.programs import VirtualPrinter, virtual_printer
 from support.usb_backend import Bus, Plug, Setting
 
@@ -159,7 +161,7 @@ def peer_of():
 
 def test_every_transport_is_in_the_suite():
     """A transport that is added to the table must be added to this suite."""
-    assert set(TRANSPORTS) == {*WIRES, "file"}
+    assert set(TRANSPORTS) == {*WIRES, "cups", "file"}
 
 
 # ------------------------------------------------------------ every wire
@@ -353,6 +355,12 @@ def test_leave_taken_in_the_middle_of_a_write_ends_it(way: Way):
         "serial:///dev/ttyS0?parity=mark",
         "serial:///dev/ttyS0?color=red",
         "serial:///dev/ttyS0?baud",
+        "cups://",
+        "cups:///queue",
+        "cups://host:x/queue",
+        "cups://host/a/b",
+        "cups://user@host/queue",
+        "cups://queue?raw=1",
         "http://127.0.0.1:80",
         "tcp://host:9100\n",
         "x" * 400,
@@ -626,6 +634,108 @@ def test_a_half_open_peer_answers_and_closes(peer_of):
     with pytest.raises(TransportBroken) as fault:
         link.read(5)
     assert fault.value.reason == "closed"
+
+
+# ------------------------------------------------------------ CUPS
+
+
+@pytest.fixture(scope="module")
+def cups(street):
+    """A real CUPS whose raw queue leads to the first printer."""
+    if HINDRANCE:
+        pytest.skip(HINDRANCE)
+    with cupsd({"raw": f"socket://127.0.0.1:{street[0].port}/?waiteof=false"}) as running:
+        yield running
+
+
+def test_a_job_goes_through_cups_byte_for_byte(cups: Cupsd, printer: VirtualPrinter):
+    """Written, flushed once CUPS calls the job completed, and at the printer as it was; nothing is ever read back (P5)."""
+    way = Way(cups.uri("raw"), "cups", printer)
+    assert (way.transport.answers, way.transport.local) == (False, True)
+    link = way.transport.connect()
+    labels = [LABEL.replace(b"one", bytes([value]) * 3) for value in (0xE9, 0x7F, 0x01)]
+    for number, label in enumerate(labels):
+        link.write(label, f"{number}.zpl")
+        link.flush()
+    assert link.read(0.01) == b""
+    link.close()
+    link.close()
+    assert way.labels(3) == labels
+
+
+def test_a_queue_that_is_not_there_or_takes_nothing_breaks_with_nothing_sent(
+    cups: Cupsd, printer: VirtualPrinter, monkeypatch: pytest.MonkeyPatch
+):
+    """An unknown queue, a stopped or rejecting one, and a CUPS that isn't there: each reason is told before a byte leaves (P7)."""
+    link = parse_uri(cups.uri("raw")).connect()
+    told = {}
+    for name, before, after in (
+        ("stopped", "cupsdisable", "cupsenable"),
+        ("rejecting", "cupsreject", "cupsaccept"),
+    ):
+        subprocess.run([before, "-h", cups.server, "raw"], check=True)
+        with pytest.raises(TransportBroken) as fault:
+            link.write(LABEL, "")
+        told[name] = (fault.value.reason, fault.value.sent)
+        subprocess.run([after, "-h", cups.server, "raw"], check=True)
+    monkeypatch.setenv("CUPS_SERVER", cups.server)
+    parse_uri("cups://raw").connect().close()
+    monkeypatch.setenv("CUPS_SERVER", str(cups.folder / "cups.sock"))
+    parse_uri("cups://raw").connect().close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = listener.getsockname()[1]
+    for name, uri in (("unknown", "cups://other"), ("no server", f"cups://127.0.0.1:{nobody}/raw")):
+        with pytest.raises(TransportBroken) as fault:
+            parse_uri(uri).connect()
+        told[name] = (fault.value.reason, fault.value.sent)
+    assert told == {
+        "stopped": ("paused", 0),
+        "rejecting": ("not_accepting", 0),
+        "unknown": ("unreachable", 0),
+        "no server": ("unreachable", 0),
+    }
+    assert printer.labels() == []
+
+
+def test_a_job_that_stands_still_in_cups_is_cancelled_there(cups: Cupsd, printer: VirtualPrinter):
+    """When the printer takes nothing the job stalls, bounded, and never comes out after a person answered for it (P7)."""
+    way = Way(cups.uri("raw"), "cups", printer)
+    printer.faults(accept_never_read=True)
+    label = b"^XA^FO8,8^FD" + b"x" * (8 << 20) + b"^FS^XZ"  # more than the backend can hand to the kernel
+    link = way.patient_for(0.5).connect()
+    link.write(label, "a-1.zpl")
+    with pytest.raises(TransportBroken) as fault:
+        link.flush()
+    assert fault.value.reason == "stalled"
+    printer.reset()
+    printer.faults(accept_never_read=False)
+    again = parse_uri(cups.uri("raw")).connect()
+    again.write(LABEL, "b-1.zpl")
+    again.flush()
+    assert way.labels(1) == [LABEL]
+
+
+def test_what_is_no_cups_is_told(peer_of):
+    """An HTTP server that isn't CUPS, one that babbles and one that hangs up: broken or unreachable, nothing sent (P7)."""
+    said = {}
+    for name, answer in (
+        ("web", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        (
+            "babble",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n\x02\x00\x00\x00\x00\x00\x00\x01\x04\x42\xff\xff",
+        ),
+        ("closed", b""),
+    ):
+
+        def serve(peer: socket.socket, answer: bytes = answer) -> None:
+            peer.recv(65536)
+            peer.sendall(answer)
+            peer.close()
+
+        with pytest.raises(TransportBroken) as fault:
+            parse_uri(f"cups://127.0.0.1:{peer_of(serve).port}/raw").connect()
+        said[name] = (fault.value.reason, fault.value.sent)
+    assert said == {"web": ("refused", 0), "babble": ("broken", 0), "closed": ("unreachable", 0)}
 
 
 # ------------------------------------------------------------ a directory

@@ -49,7 +49,7 @@ RULES = {
     "P2": "A job is accepted once it is durably stored; the answer carries its id.",
     "P3": "A label shows the merchant's sender, also when a factory prints it.",
     "P4": "Labels come out as ZPL, PDF and PNG.",
-    "P5": "Labels leave over TCP or into a file.",
+    "P5": "Labels leave over USB, TCP 9100, a serial line, a queue of CUPS, or into a file.",
     "P6": "Opening a label as PDF is a print: once, counted, checked for blocks.",
     "P7": "Nothing is printed twice and nothing is lost; where it can't be known, a person is asked.",
     "P8": "Labels leave in order within a lane, and wait for a printer that isn't ready.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from labelsvc.errors import Invalid
-from labelsvc.printing.transports import file, serial, tcp, usb
+from labelsvc.printing.transports import cups, file, serial, tcp, usb
 from labelsvc.printing.transports.link import Guarded, Link, Transport, TransportBroken
 
 #: URI scheme -> parser. A parser raises Invalid on field ``uri``.
@@ -18,6 +18,7 @@ TRANSPORTS: Mapping[str, Callable[[SplitResult], Transport]] = {
     "tcp": tcp.parse,
     "usb": usb.parse,
     "serial": serial.parse,
+    "cups": cups.parse,
     "file": file.parse,
 }
 

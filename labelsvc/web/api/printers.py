@@ -20,7 +20,7 @@ Uri = Annotated[
         min_length=1,
         max_length=300,
         pattern=r"^\S+$",
-        description="tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0?baud=9600 or file:///DIR",
+        description="tcp://HOST:PORT, usb://VID:PID/SERIAL, serial:///dev/ttyUSB0?baud=9600, cups://QUEUE or file:///DIR",
     ),
 ]
 

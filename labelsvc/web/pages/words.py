@@ -92,6 +92,8 @@ REASONS = {
     "ambiguous": _("有几台一样的打印机，地址里要写序列号或接口"),
     "no_permission": _("没有使用这台打印机的权限"),
     "busy": _("打印机被别的程序占用"),
+    "not_accepting": _("打印队列不接收任务"),
+    "refused": _("打印队列拒绝了任务"),
     "silent": _("打印机没有应答"),
     "over_temperature": _("打印头过热"),
     "buffer_full": _("打印机缓存已满"),
