@@ -57,10 +57,16 @@ DATA = {
 
 
 class StopwatchPrinter:
-    """Answers ``~HS`` and the odometer; ``came`` are the times at which labels were complete, in ``perf_counter`` seconds."""
+    """Answers ``~HS`` and the odometer.
+
+    ``began`` and ``came`` are the times at which labels began and were complete, in ``perf_counter`` seconds; ``last`` is the
+    newest.
+    """
 
     def __init__(self) -> None:
+        self.began: list[float] = []
         self.came: list[float] = []
+        self.last = b""
         self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -76,22 +82,33 @@ class StopwatchPrinter:
             if not self._changed.wait_for(lambda: len(self.came) >= count, timeout_s):
                 raise TimeoutError(f"{len(self.came)} of {count} labels came")
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def _accept(self) -> None:
         while True:
-            peer, _ = self._listener.accept()
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
-        unread = b""
-        while data := peer.recv(262_144):
+        unread, begun = b"", 0.0
+        while data := _received(peer):
             now = time.perf_counter()
+            begun = begun if unread else now
             unread += data
             while found := _SAID.search(unread):
                 said, unread = found[0], unread[found.end() :]
                 if said.endswith(b"^XZ"):
                     with self._changed:
+                        self.began.append(begun)
                         self.came.append(now)
+                        self.last = said
                         self._changed.notify_all()
                 elif said == b"~HS":
                     lines = (
@@ -102,6 +119,15 @@ class StopwatchPrinter:
                     peer.sendall(b"".join(b"\x02" + line + b"\x03\r\n" for line in lines))
                 else:
                     peer.sendall(b'"%d"' % len(self.came))
+                begun = now
+
+
+def _received(peer: socket.socket) -> bytes:
+    """Whatever comes next; nothing once the host is gone, however it went."""
+    try:
+        return peer.recv(262_144)
+    except ConnectionError:
+        return b""
 
 
 def prepared(state_dir: Path, printer: StopwatchPrinter) -> tuple[dict[str, Any], str]:

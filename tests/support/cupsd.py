@@ -145,10 +145,10 @@ class Cupsd:
 
 
 @contextmanager
-def cupsd(queues: dict[str, str], policy: str = "retry-job") -> Iterator[Cupsd]:
+def cupsd(queues: dict[str, str], policy: str = "retry-job", more: str = "") -> Iterator[Cupsd]:
     """Run a CUPS whose raw queues lead to these devices (``{"raw": "socket://127.0.0.1:9100"}``).
 
-    ``policy`` is what it does with a job whose backend failed; retry-job is Debian's.
+    ``policy`` is what it does with a job whose backend failed; retry-job is Debian's. ``more`` stands in cupsd.conf too.
     """
     # Not below a test's own folder: cupsd's backends run as another user, who may not look into that.
     folder = Path(tempfile.mkdtemp(prefix="labelsvc-cups-"))
@@ -158,7 +158,7 @@ def cupsd(queues: dict[str, str], policy: str = "retry-job") -> Iterator[Cupsd]:
             port = free.getsockname()[1]
         for name in ("state", "cache", "spool", "spool/tmp"):
             (folder / name).mkdir()
-        (folder / "cupsd.conf").write_text(_CUPSD.format(port=port, folder=folder))
+        (folder / "cupsd.conf").write_text(_CUPSD.format(port=port, folder=folder) + more + "\n")
         (folder / "cups-files.conf").write_text(_FILES.format(folder=folder))
         printers = [
             _PRINTER.format(name=name, device=device, policy=policy) for name, device in queues.items()
