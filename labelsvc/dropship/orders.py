@@ -145,7 +145,7 @@ class Orders:
         with self._database.reading() as connection:
             if not rows.erasable(connection, before, 1):
                 return 0
-        with self._database.transaction() as connection:
+        with self._database.transaction("erasure") as connection:
             found = rows.erasable(connection, before, limit)
             rows.erase_orders(connection, [id for id, _ in found], self._database.now())
             for merchant_id, count in Counter(merchant_id for _, merchant_id in found).items():

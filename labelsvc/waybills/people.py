@@ -82,7 +82,7 @@ class People:
         with self._database.reading() as connection:
             if not rows.erasable(connection, before, 1):
                 return 0
-        with self._database.transaction() as connection:
+        with self._database.transaction("erasure") as connection:
             found = rows.erasable(connection, before, limit)
             ids, now = [id for id, _ in found], self._database.now()
             rows.erase_waybills(connection, ids, now)
