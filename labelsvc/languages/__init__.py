@@ -32,6 +32,7 @@ __all__ = [
     "Target",
     "encode",
     "escpos",
+    "finish",
     "media_type",
     "raster",
     "read_port_status",
@@ -66,6 +67,13 @@ def write(pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "")
         out.write(language.encode(page, target, title))
         count += 1
     return count
+
+
+def finish(language: str, length: int) -> bytes:
+    """What makes a printer understand again after a label of at most ``length`` bytes that may have been cut anywhere, without
+    printing or forgetting anything else; nothing where no such bytes are known."""
+    speaks = {"zpl": zpl.finish, "tspl": tspl.finish, "escpos": escpos.finish}
+    return speaks[language](length) if language in speaks else b""
 
 
 def media_type(language: str) -> str:

@@ -310,6 +310,17 @@ def _letters(data: str) -> bytes:
     return data.translate(_NOTHING).encode("gb2312")
 
 
+# ── what a cut label leaves behind ──
+
+
+def finish(length: int) -> bytes:
+    """What follows a label of at most ``length`` bytes that may have been cut anywhere, so that the next bytes are understood.
+
+    NUL, as many as the longest raster has bytes: within one they are blank rows, and otherwise nothing.
+    """
+    return bytes(min(length, _BAND) + 8)
+
+
 # ── the printer's answers ──
 
 #: Questions of DLE EOT: the printer, why it is offline, what its error is, its paper.

@@ -177,6 +177,18 @@ def _command(place: str, data: str, encoding: str) -> bytes | None:
     return b"".join([place.encode("ascii"), b'"', quoted, b'"\r\n'])
 
 
+# ── what a cut label leaves behind ──
+
+
+def finish(length: int) -> bytes:
+    """What follows a label of at most ``length`` bytes that may have been cut anywhere, so that the next bytes are understood.
+
+    Ends of lines, as many bytes as the label had: within a bitmap they are its dots, which the next ``CLS`` wipes out, and
+    otherwise nothing.
+    """
+    return b"\r\n" * (length // 2 + 1)
+
+
 # ── the printer's answers ──
 
 #: Asks for one byte of status; obeyed at once. Never to be sent into a label.

@@ -475,6 +475,17 @@ def _cut_left(rows: bytes, stride: int, width: int, dots: int) -> tuple[bytes, i
     return b"".join(cut), new_stride
 
 
+# ── what a cut label leaves behind ──
+
+
+def finish(length: int) -> bytes:
+    """What follows a label that may have been cut anywhere, so that the next bytes are understood: a new format, with nothing on it.
+
+    The half of the other one is dropped. Without it a query would be taken for its text.
+    """
+    return b"^XA^XZ"
+
+
 # ── the printer's answers ──
 
 #: Asks for the host status: three frames in answer. Never to be sent inside a format.

@@ -1159,6 +1159,17 @@ def _newest_sent(connection: Connection, printer_id: str) -> int:
     return int(max(row.sent_floor, row.newest or 0))
 
 
+def last_length(connection: Connection, printer_id: str) -> int:
+    """How many bytes the label had that was sent last to a printer; 0 if there was none."""
+    found = connection.execute(
+        select(labels.c.bytes_count)
+        .where(labels.c.printer_id == printer_id, labels.c.sent_no.is_not(None))
+        .order_by(labels.c.sent_no.desc())
+        .limit(1)
+    ).scalar()
+    return found or 0
+
+
 def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     """The one label of a printer that it may still prove: uncertain, and the last that was sent to it.
 

@@ -30,6 +30,8 @@ class Proof(ABC):
     counter_before: int | None = None
     #: Whether the printer's buffer must be empty before a label is sent, lest another host's be taken for it.
     needs_quiet = True
+    #: Whether a label still counts as out if paper or head stopped the printer in its middle, unless it prints it again.
+    whole = True
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -47,13 +49,9 @@ class Proof(ABC):
     def look(self, label: Label, condition: Condition) -> Finding | None:
         """What it says of the label that was sent; None if it is silent. Raises TransportBroken."""
 
-    @abstractmethod
     def settles(self, unproven: Unproven, condition: Condition) -> bool:
         """Whether it proves a label that is uncertain since an earlier connection, or an earlier process."""
-
-    @abstractmethod
-    def settled_by(self, unproven: Unproven) -> str:
-        """The reason why that label is *printed*, then."""
+        return False
 
     @abstractmethod
     def open_at_last(self) -> str:
@@ -89,9 +87,6 @@ class Odometer(Proof):
             and self._counter() == unproven.counter_after
         )
 
-    def settled_by(self, unproven: Unproven) -> str:
-        return f"the printer's counter moved by {unproven.label.pages}"
-
     def open_at_last(self) -> str:
         return f"the printer is idle and its counter moved by {self._moved}"
 
@@ -119,30 +114,24 @@ class LabelCount(Odometer):
 class Receipt(Proof):
     """ESC/POS: the process id that was sent behind the label came back, which it does once the label is printed.
 
-    Only that very id proves. A later one does not prove an earlier label: a buffer that was cleared between them loses one
+    It tells that the bytes are worked through: where paper ran out in the middle, half of the label hangs on the old roll and
+    half on the new one. So it proves only while we look on, and nothing after a break. Only that very id proves. A later one does not prove an earlier label: a buffer that was cleared between them loses one
     and prints the other.
     """
 
     needs_quiet = False
+    whole = False
 
     def ending(self, printer_id: str, sent_no: int) -> bytes:
         return escpos.receipt_query(_receipt_number(printer_id, sent_no))
 
     def look(self, label: Label, condition: Condition) -> Finding | None:
-        return Finding(proved=self._came_back(label))
-
-    def settles(self, unproven: Unproven, condition: Condition) -> bool:
-        return self._came_back(unproven.label)
-
-    def settled_by(self, unproven: Unproven) -> str:
-        return "the printer's receipt came back"
+        assert label.sent_no is not None
+        number = _receipt_number(label.printer_id, label.sent_no)
+        return Finding(proved=number in self._conversation.receipts())
 
     def open_at_last(self) -> str:
         return "the printer is ready and its receipt didn't come back"
-
-    def _came_back(self, label: Label) -> bool:
-        assert label.sent_no is not None
-        return _receipt_number(label.printer_id, label.sent_no) in self._conversation.receipts()
 
 
 def _receipt_number(printer_id: str, sent_no: int) -> int:

@@ -25,11 +25,11 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from labelsvc.db import Database
 from labelsvc.errors import Conflict, Invalid, LabelsvcError, NotFound
-from labelsvc.languages import Condition
+from labelsvc.languages import Condition, finish
 from labelsvc.log import get_logger
 from labelsvc.printing import journal, store
 from labelsvc.printing.conversation import Conversation, converse
@@ -254,6 +254,7 @@ class _OnePrinter(threading.Thread):
         self._used_at = 0.0
         self._look_at = 0.0
         self._pause = 0.0
+        self._cut = True  # half a label may lie in the printer, ours or an earlier process's
         self._silences = 0
         self._mute_until = 0.0  # it never answered: not asked again before this, nor while labels wait
         self._counts: bool | None = None  # whether its counter can be read; None: not known yet
@@ -290,7 +291,7 @@ class _OnePrinter(threading.Thread):
                 except LeaseLost:
                     break
                 except Exception as fault:  # a thread that dies would silence its printer
-                    log.error("spooler.failed", printer=self._printer_id, exc_info=fault)
+                    log.error("spooler.failed", printer=self._printer_id, **_about(fault))
                     self._drop()
                     self._stopping.wait(1.0)
         finally:
@@ -379,6 +380,7 @@ class _OnePrinter(threading.Thread):
             log.error("spooler.failed", label=label.id, exc_info=fault)
             state, reason = LabelState.UNCERTAIN, "the service failed while sending"
             self._drop()
+            self._cut = True
         self._commit(label, state, reason)
         if state is LabelState.QUEUED:
             self._stopping.wait(self._spooler.printer_retry_s)
@@ -454,6 +456,7 @@ class _OnePrinter(threading.Thread):
             self._link.write(data, f"{label.id}-{label.attempt}.{self._profile.language}")
         except TransportBroken as broken:
             self._lost(broken)
+            self._cut = True
             if broken.sent == 0:
                 return LabelState.QUEUED, "the connection broke before the first byte"
             return LabelState.UNCERTAIN, f"the connection broke after {broken.sent} of {len(data)} bytes"
@@ -464,6 +467,7 @@ class _OnePrinter(threading.Thread):
             return self._prove(label, proof, self._spooler.proof_timeout_s + len(data) / _SLOWEST_BYTES_S)
         except TransportBroken as broken:
             self._lost(broken)
+            self._cut = True
             return LabelState.UNCERTAIN, "the connection broke before the printer proved the label"
         finally:
             self._used_at = time.monotonic()
@@ -472,12 +476,14 @@ class _OnePrinter(threading.Thread):
         """Ask until the printer proves the label, or can't any more; blocked by paper or head, it goes on by itself."""
         assert self._profile is not None
         silence_means_blocked = "silent-when-blocked" in self._profile.quirks
+        again = "reprints-after-error" in self._profile.quirks
         pause = _BUSY_S[0]
         resting_since = silent_since = 0.0
         was_blocked = False
         while True:
             condition = self._talk().status()
             found = proof.look(label, condition) if condition is not None else None
+            was_blocked |= condition is not None and bool(condition.blocked)
             now = time.monotonic()
             if condition is None or found is None:
                 self._note("unknown", "silent")
@@ -487,14 +493,14 @@ class _OnePrinter(threading.Thread):
                     return LabelState.UNCERTAIN, "the printer fell silent before it proved the label"
             elif found.proved:
                 self._note_condition(condition)
+                if was_blocked and not (proof.whole or again):
+                    return LabelState.UNCERTAIN, "the printer stopped in the middle of the label"
                 return LabelState.PRINTED, ""
             elif found.against:
-                again = was_blocked and "reprints-after-error" in self._profile.quirks
-                return LabelState.UNCERTAIN, found.against + (_PERHAPS_TWICE if again else "")
+                return LabelState.UNCERTAIN, found.against + (_PERHAPS_TWICE if was_blocked and again else "")
             else:
                 silent_since = 0.0
                 self._note_condition(condition)
-                was_blocked |= bool(condition.blocked)
                 rests = not condition.blocked and condition.quiet is not False
                 resting_since = (resting_since or now) if rests else 0.0
                 if resting_since and now - resting_since > patience_s:
@@ -526,7 +532,7 @@ class _OnePrinter(threading.Thread):
                 LabelState.PRINTED,
                 self._database.now(),
                 actor="counter",
-                reason=self._proof.settled_by(unproven),
+                reason=f"the printer's counter moved by {unproven.label.pages}",
             )
         log.info("print.printed", label=unproven.label.id, job=unproven.label.job_id, by="counter")
         self._spooler.wakeups.tell_change()
@@ -555,7 +561,7 @@ class _OnePrinter(threading.Thread):
                 log.error("print.outcome_refused", label=label.id, job=label.job_id, outcome=state.value)
                 return
             except Exception as fault:
-                log.error("print.outcome_delayed", label=label.id, job=label.job_id, exc_info=fault)
+                log.error("print.outcome_delayed", label=label.id, job=label.job_id, **_about(fault))
                 if self._stopping.wait(0.2) and time.monotonic() > self._spooler.stop_by:
                     return  # the label stays in sending, which the next start makes uncertain
         event = log.warning if state is LabelState.UNCERTAIN else log.info
@@ -606,9 +612,12 @@ class _OnePrinter(threading.Thread):
             self._drop()
         self._fresh = self._link is None
         if self._link is None:
-            self._link = parse_uri(self._printer.uri, here=False).connect()
+            transport = parse_uri(self._printer.uri, here=False)
+            self._link = transport.connect()
             self._link.may_go = self._lease.holds
             self._silences = 0
+            if self._cut and transport.answers:
+                self._finish()
             self._conversation = converse(self._profile, self._link, self._spooler.answer_s)
         self._used_at = time.monotonic()
         self._proof = self._condition = None  # until it answers
@@ -635,6 +644,16 @@ class _OnePrinter(threading.Thread):
             return False
         self._pause = 0.0
         return True
+
+    def _finish(self) -> None:
+        """End what a break may have left half said, on USB and serial lines also by an earlier process: else the printer takes the
+        next bytes for the rest of it, answers nothing, or prints half of the next label."""
+        assert self._profile is not None and self._link is not None
+        with self._database.reading() as connection:
+            length = journal.last_length(connection, self._printer_id)
+        if length:
+            self._link.write(finish(self._profile.language, length), "")
+        self._cut = False
 
     def _remember_answer(self) -> None:
         assert self._printer is not None
@@ -735,9 +754,14 @@ class _OnePrinter(threading.Thread):
         except LeaseLost:
             return  # how the printer is, is for another machine to say
         except LabelsvcError as fault:  # a label may be in hand, and matters more than this
-            log.warning("printer.not_noted", printer=self._printer_id, exc_info=fault)
+            log.warning("printer.not_noted", printer=self._printer_id, detail=fault.detail)
             return
         self._printer = replace(self._printer, state=state)
         if not same:
             log.info(f"printer.{value}", printer=self._printer_id, reason=reason)
             self._spooler.wakeups.tell_change()
+
+
+def _about(fault: Exception) -> dict[str, Any]:
+    """What the log says of a fault: one that we know (a full disk, a database that is away) needs no trace."""
+    return {"detail": fault.detail} if isinstance(fault, LabelsvcError) else {"exc_info": fault}
