@@ -8,6 +8,7 @@ measurement are in this process, so one clock times both.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import socket
 import statistics
@@ -54,6 +55,13 @@ DATA = {
     "routingInfo": {"threeSegmentCode": "571-204-00 018", "consolidation": {"name": "杭州集包"}},
     "goods": {"summary": "手作陶瓷马克杯 x1", "count": 1},
 }
+_numbers = itertools.count(780_000_000_000_001)
+
+
+def another_parcel() -> dict[str, Any]:
+    """``DATA`` with a number of its own: the second copy of a number is held (P15)."""
+    number = str(next(_numbers))
+    return DATA | {"waybillCode": number, "qr": number}
 
 
 class StopwatchPrinter:
@@ -144,7 +152,7 @@ def prepared(state_dir: Path, printer: StopwatchPrinter) -> tuple[dict[str, Any]
 
 def post(api: Api, key: str) -> dict[str, Any]:
     """One label asked for."""
-    document = {"template": "waybill-76x130", "data": DATA, "title": key}
+    document = {"template": "waybill-76x130", "data": another_parcel(), "title": key}
     return api.post("/jobs", {"printer": PRINTER, "documents": [document]}, key=key)
 
 

@@ -1175,14 +1175,17 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
 
     With a second uncertain label, or one sent since, a counter that moved by one could mean either.
     """
-    rows = connection.execute(
-        select(*_LABEL)
-        .where(
-            labels.c.printer_id == printer_id,
-            labels.c.state.in_([LabelState.UNCERTAIN, LabelState.SENDING]),
+    # State by state and in the index's order: else SQLite's planner, once it has seen a long history, reads all of it.
+    rows = [
+        row
+        for state in (LabelState.UNCERTAIN, LabelState.SENDING)
+        for row in connection.execute(
+            select(*_LABEL)
+            .where(labels.c.printer_id == printer_id, labels.c.state == state)
+            .order_by(labels.c.lane, labels.c.place, labels.c.seq)
+            .limit(2)
         )
-        .limit(2)
-    ).all()
+    ]
     if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN:
         return None
     if rows[0].sent_no != _newest_sent(connection, printer_id):
