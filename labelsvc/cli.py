@@ -1415,6 +1415,48 @@ def edit_printer(
     _show(changed, as_json)
 
 
+@printers.command("swap")
+def swap_device(printer: str, uri: str, profile: str, store: StoreName = "", as_json: AsJson = False) -> None:
+    """Another device stands in a printer's place: name, aliases, offsets and queue stay."""
+    desk = _Desk(store)
+    _show(desk.rooms.printers.swap(desk.actor, printer, uri, profile), as_json)
+
+
+@printers.command("aliases")
+def set_aliases(
+    printer: str,
+    aliases: Annotated[list[str] | None, typer.Argument(help="All of them; none: it has none.")] = None,
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """What else a printer or a group is called, from now on."""
+    desk = _Desk(store)
+    _show(desk.rooms.printers.set_aliases(desk.actor, printer, aliases or []), as_json)
+
+
+@printers.command("group")
+def group_printers(
+    name: str,
+    members: Annotated[list[str], typer.Argument(help="Printers in the order of their turn.")],
+    mode: Annotated[
+        str, typer.Option(help="first: the first that can; spread: whichever is free.")
+    ] = "first",
+    store: StoreName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a group of printers, or give one of that name these printers."""
+    desk = _Desk(store)
+    made = desk.rooms.printers
+    found = next((one for one in made.list(desk.actor) if one.is_group and one.name == name), None)
+    chosen: Any = mode
+    _show(
+        made.edit_group(desk.actor, found.id, members=members, mode=chosen)
+        if found
+        else made.add_group(desk.actor, name, members, chosen),
+        as_json,
+    )
+
+
 @printers.command("remove")
 def remove_printer(printer: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Remove a printer that has nothing left to print."""

@@ -12,7 +12,7 @@ import operator
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,8 +108,9 @@ class PrintJobs:
         printer = self._printers.for_request(actor, request.printer)
         now = self._database.now()
         count = len(request.documents)
+        devices = self._kinds(printer)
         checked = [
-            self._checked(actor, printer, document, f"documents[{number - 1}]", (number, count, now))
+            self._checked(actor, devices, document, f"documents[{number - 1}]", (number, count, now))
             for number, document in enumerate(request.documents, 1)
         ]
         job = journal.NewJob(
@@ -125,8 +126,9 @@ class PrintJobs:
             documents=[each.document for each in checked],
             expires_at=now + timedelta(seconds=request.expire_s) if request.expire_s else None,
             asked_until=now + self._ask,
+            to_group=printer.is_group,
         )
-        return self._store(actor, printer, job, [each.rendered for each in checked if each.rendered], now)
+        return self._store(actor, devices[0], job, [each.rendered for each in checked if each.rendered], now)
 
     def reprint(
         self, actor: Actor, label_id: str, reason: str, key: str, printer: str | None = None
@@ -158,9 +160,10 @@ class PrintJobs:
                 place = self._printers.for_request(actor, printer)
             data = {**stored.data, "reprint": {"mark": f"补打 第{count}次"}}
             now = self._database.now()
+            devices = self._kinds(place)
             checked = self._checked(
                 actor,
-                place,
+                devices,
                 DocumentRequest(
                     template=stored.template,
                     template_text=stored.template_text,
@@ -187,6 +190,7 @@ class PrintJobs:
                 created_by=actor.user_id,
                 reason=reason,
                 documents=[checked.document],
+                to_group=place.is_group,
             )
 
             def still_this_count(connection: Connection, first: Label = first, count: int = count) -> bool:
@@ -195,7 +199,7 @@ class PrintJobs:
 
             try:
                 rendered_now = [checked.rendered] if checked.rendered else []
-                return self._store(actor, place, job, rendered_now, now, still_this_count)
+                return self._store(actor, devices[0], job, rendered_now, now, still_this_count)
             except _Overtaken:  # another reprint took this count, and it stands on the label
                 continue
 
@@ -265,6 +269,7 @@ class PrintJobs:
             label = _label(connection, actor, label_id)
             document = journal.document_of(connection, label_id)
             printer = journal.printer_of_label(connection, label)
+        printer = self._printers.devices(printer)[0]
         if document.private:
             actor.require(Right.SEE_OTHERS_DATA)
         pages = self.rendering.pages_of(document, printer, self._printers.profile(printer))
@@ -552,7 +557,7 @@ class PrintJobs:
     def _checked(
         self,
         actor: Actor,
-        printer: Printer,
+        devices: Sequence[Printer],
         document: DocumentRequest,
         field: str,
         place: tuple[int, int, datetime],
@@ -560,34 +565,35 @@ class PrintJobs:
         reprint_of: str | None = None,
         reprint_count: int = 0,
     ) -> _Checked:
-        """Render once, so that a fault reaches the person who can mend it; faults name the document's field.
+        """Render once for each kind of device that it may come out of, so that a fault reaches the person who can mend it;
+        faults name the document's field, and what is kept is the first device's.
 
         ``place`` is the document's number, of how many, and when; ``stored`` the one that a reprint repeats, whose custom
         area and pictures it keeps.
         """
-        profile = self._printers.profile(printer)
         try:
             text = ""
             if document.picture is None:
                 text = self.rendering.template(document.template, document.template_text).text
+            wanted = Document(
+                id="",
+                template=document.template,
+                template_text=text,
+                data=document.data,
+                title=document.title,
+                subject=document.subject,
+                private=document.private,
+                started_at=place[2],
+                no=place[0],
+                count=place[1],
+                area_text=stored.area_text if stored else self._area_text(actor, document),
+                picture=document.picture,
+                images=stored.images if stored else {},
+            )
+            for other in devices[1:]:
+                self.rendering.check(wanted, other, self._printers.profile(other))
             checked, pages, rendered = self.rendering.check(
-                Document(
-                    id="",
-                    template=document.template,
-                    template_text=text,
-                    data=document.data,
-                    title=document.title,
-                    subject=document.subject,
-                    private=document.private,
-                    started_at=place[2],
-                    no=place[0],
-                    count=place[1],
-                    area_text=stored.area_text if stored else self._area_text(actor, document),
-                    picture=document.picture,
-                    images=stored.images if stored else {},
-                ),
-                printer,
-                profile,
+                wanted, devices[0], self._printers.profile(devices[0])
             )
         except NotFound as fault:
             raise Invalid("no such template", code=fault.code, field=f"{field}.template") from None
@@ -628,11 +634,18 @@ class PrintJobs:
             rendered if place[0] <= _REMEMBERED else None,
         )
 
+    def _kinds(self, printer: Printer) -> list[Printer]:
+        """One of each kind of device that a label for ``printer`` may come out of."""
+        return list(
+            {(one.profile, one.dpi): one for one in reversed(self._printers.devices(printer))}.values()
+        )[::-1]
+
     def _require_printable(self, label_id: str, printer: Printer) -> None:
         """Raise what is wrong with a stored label on another printer, while somebody is there to hear it."""
         with self._database.reading() as connection:
             document = journal.document_of(connection, label_id)
-        self.rendering.bytes_for(document, printer, self._printers.profile(printer))
+        for device in self._kinds(printer):
+            self.rendering.bytes_for(document, device, self._printers.profile(device))
 
     def _moved(
         self,
@@ -646,7 +659,7 @@ class PrintJobs:
         return journal.move(
             connection,
             label_id,
-            after.id,
+            after,
             now,
             actor=actor.user_id,
             reason=f"moved from {before.name} to {after.name}",
@@ -689,8 +702,8 @@ class PrintJobs:
         profile = self._printers.profile(printer)
         for document_id, each in zip(document_ids, rendered, strict=False):
             self.rendering.remember(document_id, printer, profile, each)
-        log.info("print.accepted", job=job_id, printer=printer.id, count=len(document_ids))
-        self._tell(printer.id)
+        log.info("print.accepted", job=job_id, printer=job.printer_id, count=len(document_ids))
+        self._tell(job.printer_id)
         with self._database.reading() as connection:
             return _job(connection, actor, job_id)
 
@@ -722,7 +735,7 @@ class PrintJobs:
         return job
 
     def _tell(self, printer_id: str) -> None:
-        self.wakeups.wake(printer_id)
+        self._printers.wake(printer_id)
         self.wakeups.tell_change()
 
     # the last method, because its name hides the type

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +45,7 @@ from labelsvc.db import UtcDateTime, metadata, new_id, notify, put, take_turn
 from labelsvc.errors import Conflict, NotFound
 from labelsvc.printing.model import (
     LANES,
+    MODES,
     SETTLED,
     Change,
     Document,
@@ -64,6 +65,7 @@ from labelsvc.printing.model import (
     require_step,
 )
 from labelsvc.printing.second_copies import SUREST, FirstCopy
+from labelsvc.printing.store import leave_groups, printer_aliases, printer_members
 from labelsvc.security import Sealed, SealedBytes
 
 
@@ -103,6 +105,8 @@ printers = Table(
     Column("paused_at", UtcDateTime()),
     Column("removed_at", UtcDateTime()),
     Column("node", String(64)),
+    Column("device_no", Integer, nullable=False, server_default="0"),
+    Column("mode", String(10)),  # of a group
     _one_of("state", ("ready", "not_ready", "unknown")),
 )
 # A removed printer keeps its row, because labels point to it, and gives its name back.
@@ -174,6 +178,7 @@ labels = Table(
     Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
     Column("document_id", ForeignKey("documents.id"), nullable=False),
     Column("printer_id", ForeignKey("printers.id"), nullable=False),
+    Column("group_id", String(26)),  # whose printers may take it; printer_id as well, until one of them did
     Column("store_id", ForeignKey("stores.id"), nullable=False),
     Column("document_no", Integer, nullable=False),
     Column("copy_no", Integer, nullable=False),
@@ -288,6 +293,8 @@ def _printer(row: Row[Any]) -> Printer:
         answered_at=row.answered_at,
         node=row.node,
         state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
+        device_no=row.device_no,
+        mode=row.mode,
     )
 
 
@@ -306,12 +313,14 @@ def _chosen(printer: Printer) -> dict[str, Any]:
         "paused_at": printer.paused_at,
         "answered_at": printer.answered_at,
         "node": printer.node,
+        "device_no": printer.device_no,
+        "mode": printer.mode,
     }
 
 
 def _made_for(printer: Printer) -> dict[str, Any]:
     """Where a label's bytes go, and all that makes other bytes."""
-    beside = ("name", "paused_at", "answered_at")
+    beside = ("name", "paused_at", "answered_at", "node")
     return {name: value for name, value in _chosen(printer).items() if name not in beside} | {
         "id": printer.id
     }
@@ -367,13 +376,28 @@ def _name_taken() -> Conflict:
     return Conflict("the store has a printer of this name", code="printer.exists", field="name")
 
 
+def require_free_name(connection: Connection, store_id: str, name: str, but: str) -> None:
+    """Raise Conflict if another printer than ``but`` has this name or alias; in the turn, since no constraint spans both."""
+    found = find_printer(connection, store_id, name)
+    if found is not None and found.id != but:
+        raise _name_taken()
+
+
 def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Printer | None:
-    """The store's printer with this id or name."""
+    """The store's printer, or group, with this id, name or alias."""
     row = connection.execute(
         select(printers).where(
             printers.c.store_id == store_id,
             printers.c.removed_at.is_(None),
-            or_(printers.c.id == id_or_name, printers.c.name == id_or_name),
+            or_(
+                printers.c.id == id_or_name,
+                printers.c.name == id_or_name,
+                printers.c.id.in_(
+                    select(printer_aliases.c.printer_id).where(
+                        printer_aliases.c.store_id == store_id, printer_aliases.c.name == id_or_name
+                    )
+                ),
+            ),
         )
     ).first()
     return _printer(row) if row else None
@@ -426,6 +450,48 @@ def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
     return _printer(row) if row else None
 
 
+#: A printer that nobody heard of for so long isn't waited for by those behind it in a group: its machine may be away.
+_FORGOTTEN = timedelta(seconds=150)
+
+
+def queues_of(connection: Connection, printer_id: str, now: datetime) -> list[str]:
+    """Whose labels a printer may take now: its own, and those of its groups unless one before it in the group can."""
+    found = [printer_id]
+    groups = connection.execute(
+        select(printers.c.id, printers.c.mode, printer_members.c.position)
+        .join(printer_members, printer_members.c.group_id == printers.c.id)
+        .where(
+            printer_members.c.printer_id == printer_id,
+            printers.c.removed_at.is_(None),
+            printers.c.paused_at.is_(None),
+        )
+    ).all()
+    for group in groups:
+        if group.mode == MODES[0]:
+            before = connection.execute(
+                select(printers)
+                .join(printer_members, printer_members.c.printer_id == printers.c.id)
+                .where(
+                    printer_members.c.group_id == group.id,
+                    printer_members.c.position < group.position,
+                    printers.c.removed_at.is_(None),
+                    printers.c.paused_at.is_(None),
+                )
+            )
+            if any(_can_take(row, now) for row in before):
+                continue
+        found.append(group.id)
+    return found
+
+
+def _can_take(row: Row[Any], now: datetime) -> bool:
+    """Whether a printer is ready, as far as it can say; one that was just added is soon asked."""
+    heard = now - (row.state_at or row.created_at) < _FORGOTTEN
+    return heard and (
+        row.state == "ready" or (row.state == "unknown" and row.state_reason in ("", "no_status"))
+    )
+
+
 def set_printer_state(connection: Connection, printer_id: str, state: PrinterState) -> None:
     """Store what was learned of a printer."""
     connection.execute(
@@ -446,7 +512,7 @@ def remove_printer(connection: Connection, printer_id: str, now: datetime) -> No
         select(func.count())
         .select_from(labels)
         .where(
-            labels.c.printer_id == printer_id,
+            or_(labels.c.printer_id == printer_id, labels.c.group_id == printer_id),
             labels.c.state.in_(
                 [LabelState.QUEUED, LabelState.HELD, LabelState.SENDING, LabelState.UNCERTAIN]
             ),
@@ -456,6 +522,8 @@ def remove_printer(connection: Connection, printer_id: str, now: datetime) -> No
         raise Conflict("the printer has open labels", code="printer.busy", labels=open_ones)
     connection.execute(update(printers).where(printers.c.id == printer_id).values(removed_at=now))
     notify(connection, printer_id)
+    connection.execute(delete(printer_aliases).where(printer_aliases.c.printer_id == printer_id))
+    leave_groups(connection, printer_id)
 
 
 # ---------------------------------------------------------------- storing and finding jobs
@@ -502,6 +570,7 @@ class NewJob:
     reason: str
     documents: Sequence[NewDocument]
     expires_at: datetime | None = None
+    to_group: bool = False
     asked_until: datetime | None = None  #: second copies that nobody confirmed are cancelled then
 
 
@@ -541,6 +610,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
             "job_id": job_id,
             "document_id": document_ids[no - 1],
             "printer_id": job.printer_id,
+            "group_id": job.printer_id if job.to_group else None,
             "store_id": job.store_id,
             "document_no": no,
             "copy_no": copy_no,
@@ -973,6 +1043,9 @@ def step(
         "held_for": "",
         "settled_at": now if after in SETTLED else None,
     }
+    if row.group_id and not row.grouped and (before, after) == (LabelState.SENDING, LabelState.QUEUED):
+        # No byte left: another printer of the group may take it. Parcels of one order stay where the first one went.
+        values |= {"printer_id": row.group_id, "sent_no": None}
     connection.execute(update(labels).where(labels.c.seq == row.seq).values(**values))
     _record(
         connection,
@@ -995,7 +1068,7 @@ def step(
 
 
 def move(
-    connection: Connection, label_id: str, printer_id: str, now: datetime, *, actor: str, reason: str
+    connection: Connection, label_id: str, printer: Printer, now: datetime, *, actor: str, reason: str
 ) -> Label:
     """Put a waiting label behind all that waits at another printer; its state stays, its history says so.
 
@@ -1016,7 +1089,13 @@ def move(
     connection.execute(
         update(labels)
         .where(labels.c.seq == row.seq)
-        .values(printer_id=printer_id, seq=_last_place(connection), sent_no=None, counter_before=None)
+        .values(
+            printer_id=printer.id,
+            group_id=printer.id if printer.is_group else None,
+            seq=_last_place(connection),
+            sent_no=None,
+            counter_before=None,
+        )
     )
     _record(
         connection,
@@ -1034,7 +1113,7 @@ def move(
             }
         ],
     )
-    notify(connection, printer_id)
+    notify(connection, printer.id)
     return _label(connection.execute(select(*_LABEL).where(labels.c.id == label_id)).one())
 
 
@@ -1051,18 +1130,19 @@ def name_printer(connection: Connection, job_id: str, printer_id: str) -> None:
     connection.execute(update(print_jobs).where(print_jobs.c.id == job_id).values(printer_id=printer_id))
 
 
-def next_turn(connection: Connection, printer_id: str) -> Turn | None:
-    """Whose turn it is on a printer (P8).
+def next_turn(connection: Connection, printer_id: str, now: datetime) -> Turn | None:
+    """Whose turn it is on a printer (P8): of its own labels, and of those that its groups have for it.
 
     The rest of a group whose label went last comes first: nothing passes between the parcels of one order. Then the
     bench before the batch, in each lane labels that a person sent again before all others, then order of acceptance.
     """
-    queued = (
+    queues = [
         select(*_LABEL)
-        .where(labels.c.printer_id == printer_id, labels.c.state == LabelState.QUEUED)
+        .where(labels.c.printer_id == queue, labels.c.state == LabelState.QUEUED)
         .order_by(labels.c.place, labels.c.seq)
         .limit(1)
-    )
+        for queue in queues_of(connection, printer_id, now)
+    ]
     row: Row[Any] | None = None
     last = connection.execute(
         select(labels.c.job_id, labels.c.grouped)
@@ -1072,11 +1152,12 @@ def next_turn(connection: Connection, printer_id: str) -> Turn | None:
     ).first()
     if last is not None and last.grouped is not None:
         row = connection.execute(
-            queued.where(labels.c.job_id == last.job_id, labels.c.grouped == last.grouped)
+            queues[0].where(labels.c.job_id == last.job_id, labels.c.grouped == last.grouped)
         ).first()
     for lane in LANES:
         if row is None:
-            row = connection.execute(queued.where(labels.c.lane == lane)).first()
+            heads = [connection.execute(queue.where(labels.c.lane == lane)).first() for queue in queues]
+            row = min((head for head in heads if head), key=lambda head: (head.place, head.seq), default=None)
     if row is None:
         return None
     return Turn(_label(row), document_of(connection, row.id))
@@ -1103,10 +1184,12 @@ def claim(
     whose subject is blocked is cancelled with the block's reason (P10), one whose time is over as expired.
     """
     row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
-    here = driven_printer(connection, row.printer_id)
-    if row.state != LabelState.QUEUED or here is None:
+    here = driven_printer(connection, printer.id if printer else row.printer_id)
+    if row.state != LabelState.QUEUED or here is None or here.is_group:
         return None
     if printer is not None and _made_for(here) != _made_for(printer):
+        return None
+    if row.printer_id != here.id and row.printer_id not in queues_of(connection, here.id, now):
         return None
     reason = block_on(connection, row.subject)
     if reason is None and row.expires_at is not None and row.expires_at <= now:
@@ -1114,8 +1197,20 @@ def claim(
     if reason is not None:
         step(connection, label_id, LabelState.CANCELLED, now, actor=actor, reason=reason)
         return None
-    sent_no = _newest_sent(connection, row.printer_id) + 1
-    data += ending(row.printer_id, sent_no)
+    if row.printer_id != here.id and row.grouped:
+        # The other parcels of the order follow the first to its printer (P8).
+        connection.execute(
+            update(labels)
+            .where(
+                labels.c.job_id == row.job_id,
+                labels.c.grouped == row.grouped,
+                labels.c.printer_id == row.printer_id,
+                labels.c.state.in_([LabelState.QUEUED, LabelState.HELD]),
+            )
+            .values(printer_id=here.id)
+        )
+    sent_no = _newest_sent(connection, here.id) + 1
+    data += ending(here.id, sent_no)
     return step(
         connection,
         label_id,
@@ -1125,6 +1220,7 @@ def claim(
         bytes=data,
         bytes_count=len(data),
         pages=pages,
+        printer_id=here.id,
         counter_before=counter_before,
         sent_no=sent_no,
         sent_at=now,

@@ -32,7 +32,8 @@ from sqlalchemy.dialects import postgresql
 
 from labelsvc.db import UtcDateTime, metadata, notify
 from labelsvc.printing.journal import labels, printers
-from labelsvc.printing.model import BROWSER_URI, Driven, LabelState, NodeSeen
+from labelsvc.printing.model import BROWSER_URI, GROUP_URI, Driven, LabelState, NodeSeen
+from labelsvc.printing.store import printer_members
 
 nodes = Table(
     "nodes",
@@ -182,14 +183,21 @@ def driven(connection: Connection) -> Mapping[str, Driven]:
 
 def _eligible(name: str) -> tuple[ColumnElement[bool], ...]:
     return (
-        printers.c.uri != BROWSER_URI,
+        printers.c.uri.not_in([BROWSER_URI, GROUP_URI]),
         printers.c.removed_at.is_(None),
         or_(printers.c.node.is_(None), printers.c.node == name),
     )
 
 
 def _waiting() -> ColumnElement[bool]:
-    return exists().where(labels.c.printer_id == printers.c.id, labels.c.state == LabelState.QUEUED)
+    own = exists().where(labels.c.printer_id == printers.c.id, labels.c.state == LabelState.QUEUED)
+    groups = (
+        select(printer_members.c.group_id)
+        .where(printer_members.c.printer_id == printers.c.id)
+        .correlate(printers)
+    )
+    shared = exists().where(labels.c.printer_id.in_(groups), labels.c.state == LabelState.QUEUED)
+    return or_(own, shared)
 
 
 def all_openings(connection: Connection) -> list[Opening]:
@@ -197,7 +205,7 @@ def all_openings(connection: Connection) -> list[Opening]:
     rows = connection.execute(
         select(
             printers.c.id, printers.c.paused_at.is_not(None).label("paused"), _waiting().label("waiting")
-        ).where(printers.c.uri != BROWSER_URI, printers.c.removed_at.is_(None))
+        ).where(printers.c.uri.not_in([BROWSER_URI, GROUP_URI]), printers.c.removed_at.is_(None))
     )
     return [Opening(row.id, bool(row.paused), bool(row.waiting), free=True) for row in rows]
 

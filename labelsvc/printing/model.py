@@ -44,6 +44,11 @@ Coverage = Literal["gb2312", "gbk", "gb18030", "unicode"]
 
 #: The URI of a store's built-in printer, which has no wire: its labels are opened as PDF in a browser (P6).
 BROWSER_URI = "browser:"
+#: The URI of a group: a place without a wire of its own, whose labels go to one of its printers.
+GROUP_URI = "group:"
+#: Which printer of a group takes its next label: the first that can, or whichever is free.
+Mode = Literal["first", "spread"]
+MODES: tuple[Mode, ...] = ("first", "spread")
 
 
 class LabelState(StrEnum):
@@ -203,7 +208,8 @@ class PrinterState:
 
 @dataclass(frozen=True)
 class Printer:
-    """A printer of one store. 打印机"""
+    """A printer of one store: a place such as bench 7, behind which one device after the other may stand (P13); or a group
+    of them. 打印机"""
 
     id: str
     store_id: str
@@ -223,11 +229,22 @@ class Printer:
     node: str | None = None  #: the machine that it hangs on; None: any of them may drive it
     state: PrinterState = PrinterState()
     driven_by: str | None = None  #: the machine that drives it now, on PostgreSQL
+    device_no: int = 0  #: how many devices stood here before this one
+    mode: Mode | None = None  #: of a group
+    members: tuple[
+        str, ...
+    ] = ()  #: ids of a group's printers, in the order of their turn; as ``Printers`` shows it
+    aliases: tuple[str, ...] = ()  #: the names that other programs stored for it; as ``Printers`` shows it
 
     @property
     def is_browser(self) -> bool:
         """Whether this is the built-in one, whose labels open as PDF (P6)."""
         return self.uri == BROWSER_URI
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a group of printers."""
+        return self.mode is not None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""A store's printers: add, look, edit, pause, remove; and the built-in one whose labels open as PDF in a browser (P6).
+"""A store's printers and groups of them: add, look, edit, swap the device, pause, remove; and the built-in printer whose
+labels open as PDF in a browser (P6).
 
 Hides the checks of what a person chooses. The state of a printer is the spooler's knowledge, only shown here.
 """
@@ -20,9 +21,12 @@ from labelsvc.printing import journal, lease_store, store
 from labelsvc.printing.leases import NODE_NAME, NODE_RULE, host_name
 from labelsvc.printing.model import (
     BROWSER_URI,
+    GROUP_URI,
     LETTERS,
+    MODES,
     Driven,
     Letters,
+    Mode,
     NodeSeen,
     Printer,
     PrinterState,
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 #: A printer's own name of a font. Nothing in it can end a command of any language.
 _FONT = re.compile(r"(?:[A-Z]:)?[A-Za-z0-9_-]{1,16}(?:\.[A-Za-z0-9]{1,4})?", re.ASCII)
 _BROWSER = "browser"  # name and profile of the built-in printer
+_MAX_ALIASES = 20
+_MAX_MEMBERS = 50
 _BOUNDS = {"darkness": (0, 30), "speed": (1, 14), "offset_x": (-400, 400), "offset_y": (-400, 400)}
 
 
@@ -106,10 +112,133 @@ class Printers:
             node=node or None,
         )
         printer = self._checked(printer)
-        with self._database.transaction() as connection:
+        with self._database.transaction(journal.TURN) as connection:
+            journal.require_free_name(connection, actor.store_id, name, printer.id)
             journal.insert_printer(connection, printer)
         self.wakeups.wake(printer.id)
         return printer
+
+    def add_group(self, actor: Actor, name: str, members: Sequence[str], mode: Mode = "first") -> Printer:
+        """Add a group of printers, by their ids, names or aliases in the order of their turn.
+
+        Its labels go to the first of them that can print (``first``), or to whichever is free (``spread``); the parcels
+        of one order stay together. Raises Invalid naming every wrong field, Conflict ``printer.exists``.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        group = Printer(
+            id=new_id(),
+            store_id=actor.store_id,
+            name=name,
+            uri=GROUP_URI,
+            profile="",
+            dpi=0,
+            created_at=self._database.now(),
+            mode=mode,
+        )
+        with self._database.transaction(journal.TURN) as connection:
+            ids = _members(connection, actor, group, members)
+            journal.require_free_name(connection, actor.store_id, name, group.id)
+            journal.insert_printer(connection, group)
+            store.set_members(connection, group.id, ids)
+            return _dressed(connection, group)
+
+    def edit_group(
+        self,
+        actor: Actor,
+        id_or_name: str,
+        *,
+        name: str | None = None,
+        members: Sequence[str] | None = None,
+        mode: Mode | None = None,
+    ) -> Printer:
+        """Change what is given of a group; its labels stay. Raises as ``add_group``, and NotFound ``printer.not_found``."""
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction(journal.TURN) as connection:
+            before = _found(connection, actor, id_or_name)
+            if not before.is_group:
+                raise NotFound("no such group", code="printer.not_found")
+            after = replace(before, name=name or before.name, mode=mode or before.mode)
+            ids = _members(
+                connection,
+                actor,
+                after,
+                store.members_of(connection, before.id) if members is None else members,
+            )
+            journal.require_free_name(connection, actor.store_id, after.name, after.id)
+            journal.update_printer(connection, after, another_device=False)
+            store.set_members(connection, after.id, ids)
+            after = _dressed(connection, after)
+        self.wake(after.id)
+        return after
+
+    def set_aliases(self, actor: Actor, id_or_name: str, aliases: Sequence[str]) -> Printer:
+        """What else a printer, or a group, is called from now on: the names that other programs stored for it (P13).
+
+        At most 20, each as a name. Raises Invalid, NotFound, Conflict ``printer.exists`` if another has one of them.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        wanted = list(dict.fromkeys(aliases))
+        faults = [fault for alias in wanted for fault in _name_faults("aliases", alias)]
+        if len(wanted) > _MAX_ALIASES:
+            faults.append(FieldError("aliases", f"must be at most {_MAX_ALIASES} names"))
+        if faults:
+            raise Invalid("the aliases are wrong", code="printer.invalid", errors=faults[:1])
+        with self._database.transaction(journal.TURN) as connection:
+            found = _found(connection, actor, id_or_name)
+            _not_built_in(found)
+            for alias in wanted:
+                journal.require_free_name(connection, actor.store_id, alias, found.id)
+            store.set_aliases(
+                connection, actor.store_id, found.id, [name for name in wanted if name != found.name]
+            )
+            return _dressed(connection, found)
+
+    def swap(self, actor: Actor, id_or_name: str, uri: str, profile: str) -> Printer:
+        """Another device stands in the printer's place, in one step (P13).
+
+        Name, aliases, queue and offsets stay; what waits is made anew for it. What the old device counted, and the fonts
+        that were sent to it, are forgotten, and so are its speed, darkness and letters if it is another model. Raises
+        Invalid, NotFound, Conflict ``printer.built_in``.
+        """
+        actor.require(Right.MANAGE_PRINTERS)
+        with self._database.transaction(journal.TURN) as connection:
+            before = _found(connection, actor, id_or_name)
+            _not_built_in(before)
+            _not_a_group(before)
+            after = replace(
+                before, uri=uri, profile=profile, device_no=before.device_no + 1, answered_at=None
+            )
+            if profile != before.profile:
+                after = replace(after, darkness=None, speed=None, letters=None, font=None)
+            after = self._checked(after)
+            journal.update_printer(connection, after, another_device=True)
+            journal.set_printer_state(connection, after.id, PrinterState())
+            store.forget_fonts(connection, after.id)
+            after = _dressed(connection, replace(after, state=PrinterState()))
+        self.wakeups.wake(after.id)
+        return after
+
+    def devices(self, printer: Printer) -> list[Printer]:
+        """The printers that a label for ``printer`` may come out of: itself, or a group's members in their order.
+
+        Raises Conflict ``group.empty``.
+        """
+        if not printer.is_group:
+            return [printer]
+        with self._database.reading() as connection:
+            known = {one.id: one for one in journal.printers_of(connection, printer.store_id)}
+            found = [known[id] for id in store.members_of(connection, printer.id) if id in known]
+        if not found:
+            raise Conflict("the group has no printer", code="group.empty")
+        return found
+
+    def wake(self, printer_id: str) -> None:
+        """There may be a label for a printer, or for one of a group."""
+        self.wakeups.wake(printer_id)
+        with self._database.reading() as connection:
+            members = store.members_of(connection, printer_id)
+        for member in members:
+            self.wakeups.wake(member)
 
     def get(self, actor: Actor, id_or_name: str) -> Printer:
         """One printer. Raises NotFound."""
@@ -117,10 +246,18 @@ class Printers:
         return self._find(actor, id_or_name)
 
     def list(self, actor: Actor) -> list[Printer]:
-        """All printers of the store, oldest first."""
+        """All printers and groups of the store, oldest first."""
         actor.require(Right.READ_PRINTERS)
         with self._database.reading() as connection:
-            return self._with_drivers(connection, journal.printers_of(connection, actor.store_id))
+            aliases = store.aliases_of(connection, actor.store_id)
+            return [
+                replace(
+                    found,
+                    aliases=aliases.get(found.id, ()),
+                    members=store.members_of(connection, found.id) if found.is_group else (),
+                )
+                for found in self._with_drivers(connection, journal.printers_of(connection, actor.store_id))
+            ]
 
     def edit(
         self,
@@ -160,13 +297,16 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             before = _found(connection, actor, id_or_name)
             _not_built_in(before)
+            _not_a_group(before)
             after = self._checked(replace(before, **changes))
+            journal.require_free_name(connection, actor.store_id, after.name, after.id)
             another_device = after.uri != before.uri
             if another_device or after.profile != before.profile:
                 after = replace(after, answered_at=None)
             journal.update_printer(connection, after, another_device=another_device)
             if another_device:
                 store.forget_fonts(connection, after.id)
+            after = _dressed(connection, after)
         self.wakeups.wake(after.id)
         return after
 
@@ -177,7 +317,7 @@ class Printers:
             before = _found(connection, actor, id_or_name)
             after = replace(before, paused_at=before.paused_at or self._database.now())
             journal.update_printer(connection, after, another_device=False)
-        return after
+            return _dressed(connection, after)
 
     def resume(self, actor: Actor, id_or_name: str) -> Printer:
         """Go on after a pause; twice is harmless."""
@@ -185,7 +325,8 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             after = replace(_found(connection, actor, id_or_name), paused_at=None)
             journal.update_printer(connection, after, another_device=False)
-        self.wakeups.wake(after.id)
+            after = _dressed(connection, after)
+        self.wake(after.id)
         return after
 
     def remove(self, actor: Actor, id_or_name: str) -> None:
@@ -272,7 +413,7 @@ class Printers:
             state=PrinterState("ready", "", "browser", self._database.now()),
         )
         try:
-            with self._database.transaction() as connection:
+            with self._database.transaction(journal.TURN) as connection:
                 journal.insert_printer(connection, printer)
         except Conflict:  # another request made it at the same moment
             return self._find(actor, _BROWSER)
@@ -306,7 +447,7 @@ class Printers:
     def _find(self, actor: Actor, id_or_name: str) -> Printer:
         with self._database.reading() as connection:
             found = _found(connection, actor, id_or_name)
-            return self._with_drivers(connection, [found])[0]
+            return _dressed(connection, self._with_drivers(connection, [found])[0])
 
     def _with_drivers(self, connection: Connection, found: Sequence[Printer]) -> builtins.list[Printer]:
         """With who drives each on PostgreSQL. What was known of a printer that nobody drives is known no more."""
@@ -318,13 +459,7 @@ class Printers:
     def _checked(self, printer: Printer) -> Printer:
         """The printer with its profile's dpi. Raises Invalid naming every wrong field."""
         faults: list[FieldError] = []
-        name = printer.name
-        if not isinstance(name, str) or not 1 <= len(name) <= 80 or name != name.strip():
-            faults.append(FieldError("name", "must be 1 to 80 characters without spaces around them"))
-        elif not name.isprintable():
-            faults.append(FieldError("name", "must hold printable characters only"))
-        elif name == _BROWSER:
-            faults.append(FieldError("name", "belongs to the built-in printer"))
+        faults += _name_faults("name", printer.name)
         answers, dpi, profile = True, 0, None
         if printer.node and self._database.is_sqlite:
             faults.append(FieldError("node", "needs PostgreSQL: on SQLite one machine drives every printer"))
@@ -386,7 +521,7 @@ def _at(printers: Iterable[Printer], transport: Transport) -> Printer | None:
 
 
 def _driven(printer: Printer, by: Driven | None) -> Printer:
-    if printer.is_browser:
+    if printer.is_browser or printer.is_group:
         return printer
     if by is not None and by.now:
         return replace(printer, driven_by=by.node)
@@ -395,6 +530,46 @@ def _driven(printer: Printer, by: Driven | None) -> Printer:
     return replace(
         printer, state=PrinterState("unknown", "node_away" if away else "not_driven", "node", seen_at)
     )
+
+
+def _dressed(connection: Connection, printer: Printer) -> Printer:
+    """With its aliases and members, as it is shown."""
+    return replace(
+        printer,
+        aliases=store.aliases_of(connection, printer.store_id).get(printer.id, ()),
+        members=store.members_of(connection, printer.id) if printer.is_group else (),
+    )
+
+
+def _name_faults(field: str, name: object) -> list[FieldError]:
+    if not isinstance(name, str) or not 1 <= len(name) <= 80 or name != name.strip():
+        return [FieldError(field, "must be 1 to 80 characters without spaces around them")]
+    if not name.isprintable():
+        return [FieldError(field, "must hold printable characters only")]
+    if name == _BROWSER:
+        return [FieldError(field, "belongs to the built-in printer")]
+    return []
+
+
+def _members(connection: Connection, actor: Actor, group: Printer, members: Sequence[str]) -> list[str]:
+    """The ids of a group's printers. Raises Invalid naming every wrong field of the group."""
+    faults = _name_faults("name", group.name)
+    if group.mode not in MODES:
+        faults.append(FieldError("mode", f"must be one of {', '.join(MODES)}"))
+    found = [journal.find_printer(connection, actor.store_id, member) for member in members]
+    if any(one is None or one.is_browser or one.is_group for one in found):
+        faults.append(FieldError("members", "must be printers of the store"))
+    ids = list(dict.fromkeys(one.id for one in found if one is not None))
+    if not 1 <= len(members) <= _MAX_MEMBERS:
+        faults.append(FieldError("members", f"must be 1 to {_MAX_MEMBERS} printers"))
+    if faults:
+        raise Invalid("the group is wrong", code="printer.invalid", errors=faults)
+    return ids
+
+
+def _not_a_group(printer: Printer) -> None:
+    if printer.is_group:
+        raise Conflict("a group has no device of its own", code="printer.group")
 
 
 def _not_built_in(printer: Printer) -> None:

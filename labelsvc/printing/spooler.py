@@ -308,7 +308,7 @@ class _OnePrinter(threading.Thread):
         self._take_back()
         with self._database.reading() as connection:
             printer = journal.driven_printer(connection, self._printer_id)
-            turn = journal.next_turn(connection, self._printer_id)
+            turn = journal.next_turn(connection, self._printer_id, self._database.now())
             unproven = journal.unproven(connection, self._printer_id)
         if printer is None:
             return False
@@ -573,13 +573,17 @@ class _OnePrinter(threading.Thread):
 
     def _take(self, printer: Printer) -> bool:
         """Note what a person may have changed since the last round."""
-        if self._printer is not None and (self._printer.uri, self._printer.profile) != (
-            printer.uri,
-            printer.profile,
-        ):
+        if self._printer is not None and (
+            self._printer.uri,
+            self._printer.profile,
+            self._printer.device_no,
+        ) != (printer.uri, printer.profile, printer.device_no):
             self._look_at = self._mute_until = 0.0
             self._counts, self._uncounted = None, 0
-        if self._printer is not None and self._printer.uri != printer.uri:
+        if self._printer is not None and (self._printer.uri, self._printer.device_no) != (
+            printer.uri,
+            printer.device_no,
+        ):
             self._drop()
         if self._printer is None or self._printer.profile != printer.profile:
             self._drop()

@@ -1,10 +1,12 @@
-"""Tables and queries beside the journal: stores' custom areas, and which fonts were sent to which printer; hides SQL."""
+"""Tables and queries beside the journal: stores' custom areas, which fonts were sent to which printer, what else printers are
+called and which of them are a group; hides SQL."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, delete, select
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, String, Table, Text, delete, select
 
 from labelsvc.db import UtcDateTime, metadata, put
 from labelsvc.printing.model import CustomArea
@@ -26,6 +28,24 @@ printer_fonts = Table(
     Column("font", String(40), primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("sent_at", UtcDateTime(), nullable=False),
+)
+
+
+printer_aliases = Table(
+    "printer_aliases",
+    metadata,
+    Column("store_id", ForeignKey("stores.id"), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("printer_id", ForeignKey("printers.id"), nullable=False),
+)
+
+printer_members = Table(
+    "printer_members",
+    metadata,
+    Column("group_id", ForeignKey("printers.id"), primary_key=True),
+    Column("printer_id", ForeignKey("printers.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Index("ix_printer_members_printer_id", "printer_id"),
 )
 
 
@@ -84,3 +104,47 @@ def note_font(connection: Connection, printer_id: str, font: str, digest: str, n
 def forget_fonts(connection: Connection, printer_id: str) -> None:
     """Another device stands in the printer's place: it has none of the fonts."""
     connection.execute(delete(printer_fonts).where(printer_fonts.c.printer_id == printer_id))
+
+
+def aliases_of(connection: Connection, store_id: str) -> dict[str, tuple[str, ...]]:
+    """What else a store's printers are called: id -> names."""
+    found: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(
+        select(printer_aliases).where(printer_aliases.c.store_id == store_id).order_by(printer_aliases.c.name)
+    ):
+        found[row.printer_id] = (*found.get(row.printer_id, ()), row.name)
+    return found
+
+
+def set_aliases(connection: Connection, store_id: str, printer_id: str, names: Iterable[str]) -> None:
+    """These are a printer's aliases from now on, and no others."""
+    connection.execute(delete(printer_aliases).where(printer_aliases.c.printer_id == printer_id))
+    for name in names:
+        connection.execute(
+            printer_aliases.insert().values(store_id=store_id, name=name, printer_id=printer_id)
+        )
+
+
+def members_of(connection: Connection, group_id: str) -> tuple[str, ...]:
+    """The ids of a group's printers, in their order; of a printer none."""
+    rows = connection.execute(
+        select(printer_members.c.printer_id)
+        .where(printer_members.c.group_id == group_id)
+        .order_by(printer_members.c.position)
+    )
+    return tuple(row.printer_id for row in rows)
+
+
+def set_members(connection: Connection, group_id: str, printer_ids: Iterable[str]) -> None:
+    """These are a group's printers from now on, in this order."""
+    connection.execute(delete(printer_members).where(printer_members.c.group_id == group_id))
+    for position, printer_id in enumerate(printer_ids):
+        connection.execute(
+            printer_members.insert().values(group_id=group_id, printer_id=printer_id, position=position)
+        )
+
+
+def leave_groups(connection: Connection, printer_id: str) -> None:
+    """A printer, or a group, is removed: it is no member of anything, and has none."""
+    connection.execute(delete(printer_members).where(printer_members.c.printer_id == printer_id))
+    connection.execute(delete(printer_members).where(printer_members.c.group_id == printer_id))

@@ -270,7 +270,9 @@ CODES: dict[str, tuple[str, str]] = {
     # Printers.
     "printer.built_in": ("The built-in printer stays as it is.", "Add a printer of your own."),
     "printer.busy": ("The printer has open labels.", "Let them come out, or cancel them."),
-    "printer.exists": ("The store has a printer of this name.", "Choose another name."),
+    "group.empty": ("The group has no printer.", "Give it one, or take another printer."),
+    "printer.group": ("A group has no device of its own.", "Change its printers instead."),
+    "printer.exists": ("The store has a printer, group or alias of this name.", "Choose another name."),
     "printer.invalid": ("The printer is wrong; `errors` names the fields.", "Correct them."),
     "printer.not_found": ("The store has no such printer.", "List the printers."),
     "printer.paused": ("The printer is paused.", "Resume it."),

@@ -292,7 +292,7 @@ def test_hold_and_release_keep_the_place_in_the_queue(jobs, printers, factory, d
 
     def next_job() -> str:
         with database.reading() as connection:
-            return journal.next_turn(connection, printer.id).label.job_id
+            return journal.next_turn(connection, printer.id, database.now()).label.job_id
 
     assert next_job() == first.id
     assert jobs.hold(factory, first.id).state is JobState.HELD
@@ -341,7 +341,7 @@ def test_a_person_answers_for_an_uncertain_label(jobs, printers, factory, databa
             with pytest.raises(Conflict):
                 jobs.resolve(factory, label.id, answer)
     with database.reading() as connection:
-        turn = journal.next_turn(connection, printers.get(factory, "bench 7").id)
+        turn = journal.next_turn(connection, printers.get(factory, "bench 7").id, database.now())
     assert turn.label.id == job.labels[1].id
     assert turn.label.attempt == 1
     reasons = [change.reason for change in jobs.history(factory, job.id)][-2:]
@@ -681,7 +681,7 @@ def turns(database, printer_id: str) -> list[str]:
     """Send everything; the titles in the order in which they went."""
     went = []
     with database.transaction() as connection:
-        while turn := journal.next_turn(connection, printer_id):
+        while turn := journal.next_turn(connection, printer_id, database.now()):
             journal.claim(connection, turn.label.id, b"", None, database.now(), "spooler")
             journal.step(connection, turn.label.id, LabelState.SENT, database.now(), actor="spooler")
             went.append(turn.label.title)
@@ -693,7 +693,7 @@ def test_the_bench_passes_between_two_labels_of_a_batch(jobs, printers, factory,
     jobs.submit(factory, request("b1", document(title="b1"), document(title="b2"), lane="batch"))
     printer = printers.get(factory, "bench 7").id
     with database.transaction() as connection:
-        first = journal.next_turn(connection, printer)
+        first = journal.next_turn(connection, printer, database.now())
         journal.claim(connection, first.label.id, b"", None, database.now(), "spooler")
     jobs.submit(factory, request("n1", document(title="n1")))
     jobs.submit(factory, request("n2", document(title="n2")))
@@ -707,7 +707,7 @@ def test_nothing_passes_between_the_parcels_of_one_order(jobs, printers, factory
     jobs.submit(factory, request("b", *parcels, document(title="next"), lane="batch"))
     printer = printers.get(factory, "bench 7").id
     with database.transaction() as connection:
-        first = journal.next_turn(connection, printer).label
+        first = journal.next_turn(connection, printer, database.now()).label
         journal.claim(connection, first.id, b"", None, database.now(), "spooler")
         journal.step(connection, first.id, LabelState.UNCERTAIN, database.now(), actor="spooler")
     jobs.submit(factory, request("n", document(title="bench")))

@@ -75,7 +75,7 @@ class Bench:
         """The ids of what waits for a printer, in the order in which it would leave."""
         found = []
         with self.database.transaction(journal.TURN) as connection:
-            while turn := journal.next_turn(connection, printer.id):
+            while turn := journal.next_turn(connection, printer.id, self.database.now()):
                 found.append(turn.label.id)
                 assert journal.claim(connection, turn.label.id, b"", None, self.database.now(), "spooler")
         return found
@@ -318,7 +318,7 @@ def test_bytes_made_for_the_old_printer_never_leave(bench):
     """P7: a label that moved between its turn and its claim is made anew for its new printer."""
     job = bench.submit("a")
     with bench.database.reading() as connection:
-        turn = journal.next_turn(connection, bench.seven.id)
+        turn = journal.next_turn(connection, bench.seven.id, bench.database.now())
     bench.jobs.move(bench.actor, job.id, "bench 8")
     with bench.database.transaction(journal.TURN) as connection:
         now = bench.database.now()

@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from pydantic import Field
 
 from labelsvc.printing import Printer, Proposal
-from labelsvc.web.api.shape import Answer, Body, Line, Name, moment
+from labelsvc.web.api.shape import Answer, Body, Line, Name, Reference, moment
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
 
@@ -65,6 +65,36 @@ class PrinterEdit(Body):
     node: Node | None = Field(None, description=f"{_NODE} Empty: any may drive it.")
 
 
+class Aliases(Body):
+    aliases: list[Name] = Field(max_length=20, description="All of them; empty: none.")
+
+
+class Swap(Body):
+    uri: Uri
+    profile: Name = Field(description="A name from /printers/profiles.")
+
+
+Mode = Literal["first", "spread"]
+_MODE = "first: the first that can print takes the next label; spread: whichever is free."
+_MEMBERS = "Ids, names or aliases of printers, in the order of their turn."
+
+
+class GroupIn(Body):
+    name: Name
+    members: list[Reference] = Field(min_length=1, max_length=50, description=_MEMBERS)
+    mode: Mode = Field("first", description=_MODE)
+
+
+class GroupEdit(Body):
+    """Only what changes."""
+
+    name: Name | None = None
+    members: Annotated[list[Reference], Field(min_length=1, max_length=50)] | None = Field(
+        None, description=_MEMBERS
+    )
+    mode: Mode | None = Field(None, description=_MODE)
+
+
 class StateOut(Answer):
     value: Literal["ready", "not_ready", "unknown"]
     reason: str
@@ -86,6 +116,9 @@ class PrinterOut(Answer):
     font: str | None
     node: str | None = Field(description=_NODE)
     driven_by: str | None = Field(description="The machine that drives it now; null on SQLite.")
+    mode: Mode | None = Field(description="Of a group, which has no device of its own; else null.")
+    members: list[str] = Field(description="Ids of a group's printers, in the order of their turn.")
+    aliases: list[str] = Field(description="What else it is called; each is as good as its name.")
     paused_at: str | None
     created_at: str
     state: StateOut
@@ -187,7 +220,7 @@ def profiles() -> dict[str, Any]:
 @api.get("")
 @api.output(PrintersOut)
 def listed() -> dict[str, Any]:
-    """The store's printers and what is known of their state."""
+    """The store's printers and groups, and what is known of their state."""
     return {"items": [printer_out(printer) for printer in rooms().printers.list(actor())]}
 
 
@@ -236,6 +269,39 @@ def remove(printer_id: str) -> str:
     """Remove a printer that has no open or uncertain label."""
     rooms().printers.remove(actor(), printer_id)
     return ""
+
+
+@api.put("/<ident:printer_id>/aliases")
+@api.input(Aliases)
+@api.output(PrinterOut)
+def set_aliases(printer_id: str, json_data: Aliases) -> dict[str, Any]:
+    """What else a printer, or a group, is called: the names that other programs stored for it (P13)."""
+    return printer_out(rooms().printers.set_aliases(actor(), printer_id, json_data.aliases))
+
+
+@api.post("/<ident:printer_id>/swap")
+@api.input(Swap)
+@api.output(PrinterOut)
+def swap(printer_id: str, json_data: Swap) -> dict[str, Any]:
+    """Another device stands in the printer's place: name, aliases, offsets and queue stay, what waits is made anew (P13)."""
+    return printer_out(rooms().printers.swap(actor(), printer_id, json_data.uri, json_data.profile))
+
+
+@api.post("/groups")
+@api.input(GroupIn)
+@api.output(PrinterOut, status_code=201)
+def add_group(json_data: GroupIn) -> dict[str, Any]:
+    """Make a group of printers; jobs name it like a printer. It is paused, seen and removed like one, too."""
+    return printer_out(rooms().printers.add_group(actor(), **json_data.model_dump()))
+
+
+@api.patch("/groups/<ident:group_id>")
+@api.input(GroupEdit)
+@api.output(PrinterOut)
+def edit_group(group_id: str, json_data: GroupEdit) -> dict[str, Any]:
+    """Change a group; the labels that wait for it stay."""
+    changes = json_data.model_dump(exclude_none=True)
+    return printer_out(rooms().printers.edit_group(actor(), group_id, **changes))
 
 
 @api.post("/<ident:printer_id>/pause")

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from labelsvc.db import new_id
 from labelsvc.errors import FieldError, Invalid, LabelsvcError
-from labelsvc.printing import DocumentRequest, Printer, PrintRequest, Proposal
+from labelsvc.printing import DocumentRequest, Mode, Printer, PrintRequest, Proposal
 from labelsvc.security import Right
 from labelsvc.web.pages import words
 from labelsvc.web.rooms import rooms
@@ -26,13 +26,67 @@ _NUMBERS = ("darkness", "speed", "offset_x", "offset_y")
 @pages.get("")
 def listed() -> str:
     """All printers."""
-    return render_template("printers.html", printers=_real(), found=_found())
+    return render_template("printers.html", **_list(), found=_found())
 
 
 @pages.get("/live")
 def live() -> str:
     """The printers' cards alone."""
-    return render_template("_printers.html", printers=_real(), found=_found())
+    return render_template("_printers.html", **_list(), found=_found())
+
+
+@pages.get("/groups/new")
+def new_group() -> str:
+    """The form of a new group."""
+    return _group_form({"mode": "first"}, None)
+
+
+@pages.post("/groups/new")
+def add_group() -> Response | tuple[str, int]:
+    """Make a group."""
+    try:
+        rooms().printers.add_group(actor(), request.form.get("name", "").strip(), _members(), _mode())
+    except LabelsvcError as error:
+        return _group_form(request.form.to_dict(), None, error), error.status
+    return redirect(url_for(".listed", done="group_saved"), 303)
+
+
+@pages.get("/groups/<ident:group_id>")
+def one_group(group_id: str) -> str:
+    """The form of a group."""
+    group = rooms().printers.get(actor(), group_id)
+    turns = {f"turn-{member}": str(turn) for turn, member in enumerate(group.members, 1)}
+    return _group_form({"name": group.name, "mode": group.mode or "", **turns}, group)
+
+
+@pages.post("/groups/<ident:group_id>")
+def edit_group(group_id: str) -> Response | tuple[str, int]:
+    """Change a group."""
+    try:
+        name = request.form.get("name", "").strip()
+        rooms().printers.edit_group(actor(), group_id, name=name, members=_members(), mode=_mode())
+    except LabelsvcError as error:
+        group = rooms().printers.get(actor(), group_id)
+        return _group_form(request.form.to_dict(), group, error), error.status
+    return redirect(url_for(".listed", done="group_saved"), 303)
+
+
+@pages.post("/<ident:printer_id>/aliases")
+def set_aliases(printer_id: str) -> Response:
+    """What else it is called."""
+    names = [name.strip() for name in request.form.get("aliases", "").splitlines() if name.strip()]
+    found = rooms().printers.set_aliases(actor(), printer_id, names)
+    if found.is_group:
+        return redirect(url_for(".one_group", group_id=printer_id, done="aliases_saved"), 303)
+    return redirect(url_for(".one", printer_id=printer_id, done="aliases_saved"), 303)
+
+
+@pages.post("/<ident:printer_id>/swap")
+def swap(printer_id: str) -> Response:
+    """Another device stands in its place."""
+    uri, profile = request.form.get("uri", "").strip(), request.form.get("profile", "")
+    rooms().printers.swap(actor(), printer_id, uri, profile)
+    return redirect(url_for(".one", printer_id=printer_id, done="device_swapped"), 303)
 
 
 @pages.get("/new")
@@ -138,9 +192,34 @@ def test(printer_id: str) -> Response:
     return redirect(url_for("jobs_pages.one", job_id=job.id, done="test_sent"), 303)
 
 
-def _real() -> list[Printer]:
-    """The printers with a wire."""
-    return [printer for printer in rooms().printers.list(actor()) if not printer.is_browser]
+def _list() -> dict[str, Any]:
+    """The printers with a wire, and the groups of them."""
+    found = rooms().printers.list(actor())
+    return {
+        "printers": [one for one in found if not one.is_browser and not one.is_group],
+        "groups": [one for one in found if one.is_group],
+        "names": {one.id: one.name for one in found},
+    }
+
+
+def _members() -> list[str]:
+    """The printers that got a number, in the order of their numbers. Raises Invalid."""
+    turns = {}
+    for name, turn in request.form.items():
+        if name.startswith("turn-") and turn.strip():
+            if not turn.strip().isdecimal():
+                raise Invalid("must be a whole number", field="members")
+            turns[name.removeprefix("turn-")] = int(turn)
+    return sorted(turns, key=lambda printer_id: turns[printer_id])
+
+
+def _mode() -> Mode:
+    return "spread" if request.form.get("mode") == "spread" else "first"
+
+
+def _group_form(given: dict[str, str], group: Printer | None, error: LabelsvcError | None = None) -> str:
+    fault: dict[str, Any] = {"fault": words.of(error), "wrong": words.wrong_fields(error)} if error else {}
+    return render_template("group.html", given=given, group=group, printers=_list()["printers"], **fault)
 
 
 def _found() -> list[Proposal]:

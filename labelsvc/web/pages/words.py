@@ -42,6 +42,11 @@ PRINTER = {
     "unknown": (_("状态未知"), "warn"),
     "paused": (_("已暂停"), "mute"),
 }
+#: Which printer of a group takes its next label.
+MODES = {
+    "first": _("最前面一台能打印的"),
+    "spread": _("哪台空闲就给哪台"),
+}
 WAYBILL = {
     "none": (_("未取号"), "mute"),
     "requested": (_("取号中"), "calm"),
@@ -241,6 +246,8 @@ _WRONG = (
     ),
     (re.compile(r"no such (?:province|city|district).*()"), _("没有这个地名")),
     (re.compile(r"the store has a printer of this name()"), _("已有同名的打印机")),
+    (re.compile(r"must be printers of the store()"), _("要选本店的打印机")),
+    (re.compile(r"must be 1 to (\d+) printers"), _("要有 1 到 %(a)s 台打印机")),
     (re.compile(r"belongs to the built-in printer()"), _("这个名称归内置的浏览器打印所有")),
 )
 #: By which door a job came.
@@ -308,6 +315,9 @@ DONE = {
     "printer_added": _("打印机已添加。"),
     "printer_changed": _("打印机已修改。"),
     "printer_removed": _("打印机已删除。"),
+    "group_saved": _("打印机组已保存。"),
+    "aliases_saved": _("别名已保存。"),
+    "device_swapped": _("设备已更换，排队的标签会按新设备重新排版。"),
     "printer_paused": _("打印机已暂停，排队的标签不会丢失。"),
     "printer_resumed": _("打印机已恢复。"),
     "area_saved": _("自定义区已保存，从下一张标签起有效。"),
@@ -480,6 +490,8 @@ _PROBLEMS = {
     "printer.not_found": _("没有这台打印机。"),
     "printer.exists": _("已有同名的打印机。"),
     "printer.invalid": _("打印机的信息有误。"),
+    "group.empty": _("这个打印机组里没有打印机。"),
+    "printer.group": _("打印机组没有自己的设备。"),
     "printer.busy": _("这台打印机还有未完成或待确认的标签，不能删除。"),
     "division.unknown": _("省、市、区县有误。"),
     "division.not_covered": _("暂不支持港澳台地址。"),
