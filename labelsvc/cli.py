@@ -1575,6 +1575,13 @@ def release_job(job_id: str, store: StoreName = "", as_json: AsJson = False) -> 
     _show(desk.rooms.jobs.release(desk.actor, job_id), as_json)
 
 
+@jobs.command("release-moved")
+def release_moved(store: StoreName = "", as_json: AsJson = False) -> None:
+    """Let all labels go that are held because the database was restored or copied."""
+    desk = _Desk(store)
+    _show({"labels": desk.rooms.jobs.release_moved(desk.actor)}, as_json)
+
+
 @jobs.command("cancel")
 def cancel_job(job_id: str, store: StoreName = "", as_json: AsJson = False) -> None:
     """Cancel the labels that haven't begun."""

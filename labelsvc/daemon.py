@@ -309,6 +309,7 @@ def serve(settings: Settings) -> None:
                 lease_s=settings.lease_s,
                 # A node's next process needn't wait for the lease of one that died.
                 lock_path=None if rooms.database.is_sqlite else settings.state_dir / f"{node}.driver",
+                mark_path=None if rooms.database.path else settings.state_dir / "database.mark",
             )
             checks["spooler"] = partial(spooler.stuck, STUCK_S)
             running.append(spooler)
@@ -319,7 +320,8 @@ def serve(settings: Settings) -> None:
         erasure = Erasure.of(rooms, settings.erase_after_days)
         waybills = rooms.waybills
         waybills.take_over()
-        running.append(Rounds("rounds", rooms.jobs.expire, waybills.follow_printing, erasure.round))
+        follow = [spooler.origin.follow] if settings.spooler else []
+        running.append(Rounds("rounds", rooms.jobs.expire, *follow, waybills.follow_printing, erasure.round))
         running.append(
             Rounds(
                 "network rounds",

@@ -371,6 +371,28 @@ class PrintJobs:
         self._tell(label.printer_id)
         return label
 
+    def moved(self, actor: Actor) -> int:
+        """How many of the store's labels are held because the database was restored or copied (P14)."""
+        actor.require(Right.READ_JOBS)
+        with self._database.reading() as connection:
+            return len(journal.held_moved(connection, actor.store_id))
+
+    def release_moved(self, actor: Actor) -> int:
+        """A person says that this restored or copied database is to print: all the store's labels that are held for that go
+        on, in their order; how many."""
+        actor.require(Right.PRINT)
+        now = self._database.now()
+        with self._database.transaction(journal.TURN) as connection:
+            found = journal.held_moved(connection, actor.store_id)
+            printers = {
+                journal.step(connection, label_id, LabelState.QUEUED, now, actor=actor.user_id).printer_id
+                for label_id in found
+            }
+        log.info("print.released", count=len(found))
+        for printer_id in printers:
+            self._tell(printer_id)
+        return len(found)
+
     def questions(self, actor: Actor) -> list[Label]:
         """The store's labels that wait for a person's answer, oldest first: uncertain ones (``resolve``) and second copies
         (``confirm``)."""

@@ -1037,10 +1037,10 @@ def step(
     require_step(before, after)
     if of_attempt is not None and row.attempt != of_attempt:
         raise Conflict("the label was sent again since", code="label.step", state=before.value)
+    values = {"held_for": ""} | values
     values |= {
         "state": after.value,
         "reason": reason,
-        "held_for": "",
         "settled_at": now if after in SETTLED else None,
     }
     if row.group_id and not row.grouped and (before, after) == (LabelState.SENDING, LabelState.QUEUED):
@@ -1264,6 +1264,35 @@ def last_length(connection: Connection, printer_id: str) -> int:
         .limit(1)
     ).scalar()
     return found or 0
+
+
+def newest_change(connection: Connection) -> int:
+    """The number of the newest change; 0 if there is none."""
+    return int(connection.execute(select(func.max(changes.c.seq))).scalar() or 0)
+
+
+def hold_all(connection: Connection, now: datetime, reason: str) -> int:
+    """Hold every label of every store that waits, until a person releases it (P14); how many."""
+    rows = connection.execute(
+        select(labels.c.id).where(labels.c.state == LabelState.QUEUED).order_by(labels.c.seq)
+    ).all()
+    for row in rows:
+        step(connection, row.id, LabelState.HELD, now, actor="spooler", reason=reason, held_for="moved")
+    return len(rows)
+
+
+def held_moved(connection: Connection, store_id: str) -> list[str]:
+    """The ids of the store's labels that are held since the database was restored or copied, in their order."""
+    rows = connection.execute(
+        select(labels.c.id)
+        .where(
+            labels.c.store_id == store_id,
+            labels.c.state == LabelState.HELD,
+            labels.c.held_for == "moved",
+        )
+        .order_by(labels.c.seq)
+    )
+    return [row.id for row in rows]
 
 
 def unproven(connection: Connection, printer_id: str) -> Unproven | None:

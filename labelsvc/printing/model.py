@@ -17,8 +17,9 @@ from labelsvc.errors import Conflict
 Lane = Literal["bench", "batch"]
 LANES: tuple[Lane, ...] = ("bench", "batch")
 
-#: What a held label waits for: "" a person who held it, ``second_copy`` the answer to P15's question.
-HeldFor = Literal["", "second_copy"]
+#: What a held label waits for: "" a person who held it, ``second_copy`` the answer to P15's question, ``moved`` somebody who
+#: says that this restored or copied database is to print (P14).
+HeldFor = Literal["", "second_copy", "moved"]
 #: The longest time after which a job may expire by itself.
 MAX_EXPIRE_S = 30 * 24 * 3600
 

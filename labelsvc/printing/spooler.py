@@ -38,6 +38,7 @@ from labelsvc.printing.jobs import PrintJobs
 from labelsvc.printing.lease_store import Opening
 from labelsvc.printing.leases import Driver, Lease, LeaseLost, Node, OneProcess, host_name
 from labelsvc.printing.model import Label, LabelState, Printer, PrinterState, Profile, Turn, Unproven
+from labelsvc.printing.origin import Origin
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.proof import Proof, proof_by
 from labelsvc.printing.rendering import Rendered
@@ -83,8 +84,10 @@ class Spooler:
         node: str = "",
         lease_s: float = 15.0,
         lock_path: Path | None = None,
+        mark_path: Path | None = None,
         wakeups: Wakeups | None = None,
     ) -> None:
+        """``mark_path``: see ``Origin``."""
         if lock_path is None and database.is_sqlite:
             if database.path is None:
                 raise LabelsvcError("this database has no file beside which to lock; name a lock_path")
@@ -99,6 +102,7 @@ class Spooler:
         self.stopping = threading.Event()
         self.stop_by = float("inf")
         self._poll_s = poll_s
+        self.origin = Origin(database, mark_path)
         self._lease_s = lease_s
         lock = DriverLock(lock_path) if lock_path is not None else None
         self._driver: Driver = (
@@ -174,10 +178,15 @@ class Spooler:
 
     def _drive(self) -> None:
         """Take printers and start their threads until told to stop, or the right to drive is lost."""
+        looked = False
         while not self.stopping.is_set() and not self._driver.lost:
             self._turned_at = time.monotonic()
             self.wakeups.any_printer.clear()
             try:
+                if not looked:
+                    if self.origin.check():
+                        self.wakeups.tell_change()
+                    looked = True
                 with self.database.reading() as connection:
                     found = self._driver.openings(connection)
                 self._tend({opening.printer_id: opening for opening in found})
@@ -367,13 +376,16 @@ class _OnePrinter(threading.Thread):
                     proof.ending,
                     self._printer,
                 )
+            number = journal.newest_change(connection)
         self._unsent = None
         self._spooler.wakeups.tell_change()
         if label is None:
             log.info("print.passed_over", label=turn.label.id, job=turn.label.job_id)
             return
         try:
-            if self._lease.holds():
+            if not self._marked(number):
+                state, reason = LabelState.QUEUED, "the mark beside the database can't be written"
+            elif self._lease.holds():
                 state, reason = self._send(label, rendered.data, proof)
             else:
                 state, reason = LabelState.QUEUED, "the right to drive was lost before the first byte"
@@ -385,6 +397,15 @@ class _OnePrinter(threading.Thread):
         self._commit(label, state, reason)
         if state is LabelState.QUEUED:
             self._stopping.wait(self._spooler.printer_retry_s)
+
+    def _marked(self, number: int) -> bool:
+        """What is claimed is on the disk beside the database, so that a restored one is known for what it is."""
+        try:
+            self._spooler.origin.reached(number)
+        except OSError as fault:
+            log.error("spooler.mark_failed", reason=fault.strerror)
+            return False
+        return True
 
     def _outfit(self) -> None:
         """Send the font that this printer's letters are set in, once: it prints nothing, so a repetition does no harm.

@@ -1,12 +1,26 @@
 """Tables and queries beside the journal: stores' custom areas, which fonts were sent to which printer, what else printers are
-called and which of them are a group; hides SQL."""
+called and which of them are a group, and where the database was driven from; hides SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, String, Table, Text, delete, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError
 
 from labelsvc.db import UtcDateTime, metadata, put
 from labelsvc.printing.model import CustomArea
@@ -46,6 +60,15 @@ printer_members = Table(
     Column("printer_id", ForeignKey("printers.id"), primary_key=True),
     Column("position", Integer, nullable=False),
     Index("ix_printer_members_printer_id", "printer_id"),
+)
+
+
+database_origin = Table(
+    "database_origin",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("database_id", String(26), nullable=False),
+    Column("server", String(100), nullable=False),
 )
 
 
@@ -148,3 +171,48 @@ def leave_groups(connection: Connection, printer_id: str) -> None:
     """A printer, or a group, is removed: it is no member of anything, and has none."""
     connection.execute(delete(printer_members).where(printer_members.c.printer_id == printer_id))
     connection.execute(delete(printer_members).where(printer_members.c.group_id == printer_id))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which database this is, and on which server it was driven last ("" for a file)."""
+
+    database_id: str
+    server: str
+
+
+def find_origin(connection: Connection) -> Origin | None:
+    """What is known of the database; None if it was never driven."""
+    row = connection.execute(select(database_origin)).first()
+    return Origin(row.database_id, row.server) if row else None
+
+
+def save_origin(connection: Connection, origin: Origin) -> None:
+    """Remember it."""
+    put(
+        connection,
+        database_origin,
+        {"one": 1},
+        {"database_id": origin.database_id, "server": origin.server},
+    )
+
+
+def server(connection: Connection) -> str:
+    """Which PostgreSQL server, database and timeline this is: a dump that was read in elsewhere has other ones, and a server
+    that was put back to an earlier time, or took over from another, another timeline. "" if it doesn't say.
+
+    PostgreSQL manual, 9.28.12 "Control Data Functions": ``pg_control_system``, ``pg_control_checkpoint``.
+    """
+    if connection.dialect.name != "postgresql":
+        return ""
+    try:
+        with connection.begin_nested():
+            row = connection.execute(
+                text(
+                    "SELECT s.system_identifier, d.oid, c.timeline_id FROM pg_control_system() s, "
+                    "pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()"
+                )
+            ).one()
+    except DBAPIError:  # not for every role
+        return ""
+    return f"{row.system_identifier}/{row.oid}/{row.timeline_id}"

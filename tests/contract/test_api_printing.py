@@ -160,6 +160,31 @@ def test_a_job_moves_and_expires_over_the_api(owner):
     assert_problem(_job(owner, "too long", expire_s=10**9), 422)
 
 
+def test_groups_aliases_and_swaps_over_the_api(owner):
+    """P2, P13: a group is named like a printer, an alias is as good as a name, a device goes and the place stays."""
+    ids = [
+        owner.post(
+            "/printers", {"name": name, "uri": "tcp://127.0.0.1:9", "profile": "virtual-zpl-203"}
+        ).json["id"]
+        for name in ("左", "右")
+    ]
+    made = owner.post("/printers/groups", {"name": "两台", "members": ["左", ids[1]], "mode": "spread"})
+    assert made.status_code == 201 and (made.json["members"], made.json["mode"]) == (ids, "spread")
+    group = f"/printers/groups/{made.json['id']}"
+    assert owner("PATCH", group, {"members": ids[::-1]}).json["members"] == ids[::-1]
+    assert_problem(owner.post("/printers/groups", {"name": "左", "members": ["右"]}), 409, "printer.exists")
+    assert_problem(owner.post("/printers/groups", {"name": "x", "members": ["nowhere"]}), 422)
+    assert _job(owner, "grouped", printer="两台").json["labels"][0]["printer_id"] == made.json["id"]
+    named = owner("PUT", f"/printers/{ids[0]}/aliases", {"aliases": ["ZDesigner"]})
+    assert named.json["aliases"] == ["ZDesigner"]
+    assert _job(owner, "by alias", printer="ZDesigner").json["printer_id"] == ids[0]
+    wanted = {"uri": "tcp://127.0.0.1:10", "profile": "virtual-zpl-300"}
+    swapped = owner.post(f"/printers/{ids[0]}/swap", wanted).json
+    assert (swapped["name"], swapped["dpi"], swapped["aliases"]) == ("左", 300, ["ZDesigner"])
+    assert_problem(owner.post(f"/printers/{made.json['id']}/swap", wanted), 409, "printer.group")
+    assert owner.post("/jobs/release-moved").json == {"labels": 0}  # P14: nothing was restored here
+
+
 def test_a_label_that_is_not_uncertain_has_no_question(owner):
     """Resolving answers a question that must stand."""
     label = _job(owner, "certain").json["labels"][0]

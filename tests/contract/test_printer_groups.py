@@ -22,6 +22,7 @@ from labelsvc.printing import (
     PrintRequest,
     Profiles,
     journal,
+    lease_store,
 )
 
 TEMPLATE = """<?xml version="1.0" encoding="UTF-8"?>
@@ -215,7 +216,7 @@ def test_only_what_a_printer_may_take_wakes_its_thread(bench):
     bench.printers.add_group(bench.actor, "all", ["a", "b"])
     bench.submit("all", "1")
     with bench.database.reading() as connection:
-        waiting = journal.driven_printers(connection)
+        waiting = {found.printer_id: found.waiting for found in lease_store.all_openings(connection)}
     assert waiting == {
         bench.printer("a").id: True,
         bench.printer("b").id: True,
@@ -261,7 +262,7 @@ def test_a_device_is_swapped_in_one_step(bench):
     assert (after.uri, after.dpi, after.darkness) == ("tcp://127.0.0.1:10", 300, None)
     assert after.state.value == "unknown"
     with bench.database.transaction(journal.TURN) as connection:
-        assert journal.unproven(connection, after.id) is None
+        assert journal.unproven(connection, after.id).counter_before is None
         stale = journal.claim(connection, two.id, b"x", None, now, "spooler", 1, printer=before)
         assert stale is None
     assert bench.take("a", two.id)

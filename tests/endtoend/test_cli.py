@@ -352,6 +352,11 @@ def test_no_command_prints_people_in_clear_unless_asked_with_a_reason(opened: Op
     opened("labels", "confirm", again["labels"][0]["id"], "--dont", *mine)
     opened("printers", "add", "other", f"file://{folder}", "file-zpl-203", *mine)
     opened("jobs", "move", job["id"], "other", *mine)
+    opened("printers", "group", "both", "folder", "other", *mine)
+    assert opened("printers", "group", "both", "other", "--mode", "spread", *mine)["mode"] == "spread"
+    assert opened("printers", "aliases", "other", "ZDesigner", *mine)["aliases"] == ["ZDesigner"]
+    opened("printers", "swap", "ZDesigner", f"file://{folder}", "file-zpl-203", *mine)
+    assert opened("jobs", "release-moved", *mine) == {"labels": 0}
     for verb in ("hold", "release", "cancel"):
         opened("jobs", verb, job["id"], *mine)
     label = job["labels"][0]["id"]

@@ -137,8 +137,9 @@ class LabelOut(Answer):
     reprint_count: int
     pages: int = Field(description="Pieces of paper that it comes out on.")
     number: str | None = Field(description="The waybill number on it.")
-    held_for: Literal["", "second_copy"] = Field(
-        description="What a held label waits for: a release, or the answer at /confirm."
+    held_for: Literal["", "second_copy", "moved"] = Field(
+        description="What a held label waits for: a release; the answer at /confirm; or, in a database that was restored "
+        "or copied, /jobs/release-moved."
     )
     expires_at: str | None = Field(description="If it still waits then, it is cancelled.")
 
@@ -174,6 +175,10 @@ class JobOut(Answer):
 class JobsOut(Answer):
     items: list[JobOut]
     next: str | None
+
+
+class ReleasedOut(Answer):
+    labels: int
 
 
 class ChangeOut(Answer):
@@ -292,6 +297,13 @@ def listed(query_data: JobsQuery) -> dict[str, Any]:
         state=State(query_data.state) if query_data.state else None,
     )
     return page_of(found, query_data.limit, job_out)
+
+
+@api.post("/release-moved")
+@api.output(ReleasedOut)
+def release_moved() -> dict[str, Any]:
+    """Let all labels go that are held because the database was restored or copied (P14)."""
+    return {"labels": rooms().jobs.release_moved(actor())}
 
 
 @api.get("/<ident:job_id>")

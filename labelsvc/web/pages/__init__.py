@@ -76,4 +76,5 @@ def _frame() -> dict[str, Any]:
     }
     if who is not None and who.may(Right.READ_JOBS):
         found["waiting"] = len(rooms().jobs.questions(who))
+        found["moved"] = rooms().jobs.moved(who)
     return found

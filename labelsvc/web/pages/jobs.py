@@ -42,6 +42,13 @@ def one_live(job_id: str) -> str:
     return render_template("_job.html", key=new_id(), **_job(job_id))
 
 
+@pages.post("/release-moved")
+def release_moved() -> Response:
+    """This restored or copied database is the one that prints."""
+    rooms().jobs.release_moved(actor())
+    return redirect(url_for(".listed", done="released_moved"), 303)
+
+
 @pages.post("/<ident:job_id>/hold")
 def hold(job_id: str) -> Response:
     """Keep queued labels back."""
