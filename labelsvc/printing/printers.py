@@ -115,6 +115,7 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             journal.require_free_name(connection, actor.store_id, name, printer.id)
             journal.insert_printer(connection, printer)
+            printer = self._shown(connection, printer)
         self.wakeups.wake(printer.id)
         return printer
 
@@ -140,7 +141,7 @@ class Printers:
             journal.require_free_name(connection, actor.store_id, name, group.id)
             journal.insert_printer(connection, group)
             store.set_members(connection, group.id, ids)
-            return _dressed(connection, group)
+            return self._shown(connection, group)
 
     def edit_group(
         self,
@@ -167,7 +168,7 @@ class Printers:
             journal.require_free_name(connection, actor.store_id, after.name, after.id)
             journal.update_printer(connection, after, another_device=False)
             store.set_members(connection, after.id, ids)
-            after = _dressed(connection, after)
+            after = self._shown(connection, after)
         self.wake(after.id)
         return after
 
@@ -191,7 +192,7 @@ class Printers:
             store.set_aliases(
                 connection, actor.store_id, found.id, [name for name in wanted if name != found.name]
             )
-            return _dressed(connection, found)
+            return self._shown(connection, found)
 
     def swap(self, actor: Actor, id_or_name: str, uri: str, profile: str) -> Printer:
         """Another device stands in the printer's place, in one step (P13).
@@ -214,7 +215,7 @@ class Printers:
             journal.update_printer(connection, after, another_device=True)
             journal.set_printer_state(connection, after.id, PrinterState())
             store.forget_fonts(connection, after.id)
-            after = _dressed(connection, replace(after, state=PrinterState()))
+            after = self._shown(connection, replace(after, state=PrinterState()))
         self.wakeups.wake(after.id)
         return after
 
@@ -306,7 +307,7 @@ class Printers:
             journal.update_printer(connection, after, another_device=another_device)
             if another_device:
                 store.forget_fonts(connection, after.id)
-            after = _dressed(connection, after)
+            after = self._shown(connection, after)
         self.wakeups.wake(after.id)
         return after
 
@@ -317,7 +318,7 @@ class Printers:
             before = _found(connection, actor, id_or_name)
             after = replace(before, paused_at=before.paused_at or self._database.now())
             journal.update_printer(connection, after, another_device=False)
-            return _dressed(connection, after)
+            return self._shown(connection, after)
 
     def resume(self, actor: Actor, id_or_name: str) -> Printer:
         """Go on after a pause; twice is harmless."""
@@ -325,7 +326,7 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             after = replace(_found(connection, actor, id_or_name), paused_at=None)
             journal.update_printer(connection, after, another_device=False)
-            after = _dressed(connection, after)
+            after = self._shown(connection, after)
         self.wake(after.id)
         return after
 
@@ -447,7 +448,15 @@ class Printers:
     def _find(self, actor: Actor, id_or_name: str) -> Printer:
         with self._database.reading() as connection:
             found = _found(connection, actor, id_or_name)
-            return _dressed(connection, self._with_drivers(connection, [found])[0])
+            return self._shown(connection, found)
+
+    def _shown(self, connection: Connection, printer: Printer) -> Printer:
+        """With its aliases, its members, and who drives it."""
+        return replace(
+            self._with_drivers(connection, [printer])[0],
+            aliases=store.aliases_of(connection, printer.store_id).get(printer.id, ()),
+            members=store.members_of(connection, printer.id) if printer.is_group else (),
+        )
 
     def _with_drivers(self, connection: Connection, found: Sequence[Printer]) -> builtins.list[Printer]:
         """With who drives each on PostgreSQL. What was known of a printer that nobody drives is known no more."""
@@ -529,15 +538,6 @@ def _driven(printer: Printer, by: Driven | None) -> Printer:
     seen_at = by.seen_at if by is not None and by.node == (printer.node or by.node) else None
     return replace(
         printer, state=PrinterState("unknown", "node_away" if away else "not_driven", "node", seen_at)
-    )
-
-
-def _dressed(connection: Connection, printer: Printer) -> Printer:
-    """With its aliases and members, as it is shown."""
-    return replace(
-        printer,
-        aliases=store.aliases_of(connection, printer.store_id).get(printer.id, ()),
-        members=store.members_of(connection, printer.id) if printer.is_group else (),
     )
 
 

@@ -95,10 +95,11 @@ def test_a_job_is_stored_and_seen(owner):
 def test_the_same_key_is_the_same_job_even_at_once(owner):
     """Issue 2, item 4: the same request 20 times at once with one key is one job with one label."""
     found, start = [], threading.Barrier(20)
+    asked = {"printer": "打包台 1", "documents": [_document(title="racing")]}
 
     def ask():
         start.wait()
-        answer = _job(owner, "racing")
+        answer = owner.post("/jobs", asked, key="racing")
         found.append((answer.status_code, answer.json["id"]))
 
     threads = [threading.Thread(target=ask) for _ in range(20)]
