@@ -390,6 +390,7 @@ def test_no_command_prints_people_in_clear_unless_asked_with_a_reason(opened: Op
     for words in (("list",), ("show", job["id"]), ("history", job["id"])):
         read("jobs", *words, *mine)
     read("printers", "list", *mine)
+    read("printers", "found", *mine)
     read("nodes", *mine)
     read("audit", *mine)
 
