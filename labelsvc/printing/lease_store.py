@@ -190,14 +190,14 @@ def _eligible(name: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _waiting() -> ColumnElement[bool]:
-    own = exists().where(labels.c.printer_id == printers.c.id, labels.c.state == LabelState.QUEUED)
-    groups = (
-        select(printer_members.c.group_id)
-        .where(printer_members.c.printer_id == printers.c.id)
-        .correlate(printers)
+    def in_queue_of(owner: ColumnElement[str]) -> ColumnElement[bool]:
+        return exists().where(labels.c.printer_id == owner, labels.c.state == LabelState.QUEUED)
+
+    # One inside the other: a join, or a list of groups, has SQLite's planner read all labels of a long history.
+    groups = exists().where(
+        printer_members.c.printer_id == printers.c.id, in_queue_of(printer_members.c.group_id)
     )
-    shared = exists().where(labels.c.printer_id.in_(groups), labels.c.state == LabelState.QUEUED)
-    return or_(own, shared)
+    return or_(in_queue_of(printers.c.id), groups)
 
 
 def all_openings(connection: Connection) -> list[Opening]:

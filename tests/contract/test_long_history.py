@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import event, text
 
 from labelsvc.db import Database, new_id
-from labelsvc.printing import journal
+from labelsvc.printing import journal, lease_store
 
 #: What ANALYZE says after a million labels of one printer and one store, nearly all printed: an index's average rows a key.
 MANY = "1000000 1000000"
@@ -34,7 +36,16 @@ def long_history(sqlite_database: Database) -> Database:
     return sqlite_database
 
 
-@pytest.mark.parametrize("ask", [journal.next_turn, journal.unproven])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda connection, printer: journal.next_turn(connection, printer, datetime.now(UTC)),
+        journal.unproven,
+        lambda connection, printer: lease_store.all_openings(connection),
+        lambda connection, printer: journal.held_moved(connection, "a store's"),
+    ],
+    ids=["whose turn", "unproven", "who waits", "held since restored"],
+)
 def test_a_round_reads_no_history(long_history: Database, ask):
     """P8: looking whose turn it is, and what is unproven, finds its few labels by an index, however many were printed."""
     asked: list[tuple[str, object]] = []

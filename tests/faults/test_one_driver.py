@@ -77,7 +77,9 @@ def test_a_second_daemon_waits_and_takes_over(town: Street, number: int):
         first.stop(number)
         uncertain = _settle(other, town, [job["id"] for job in jobs], before)
         deadline = time.monotonic() + 10
-        while not _drives(second):  # at its next look, also where the first got everything out before it ended
+        while not _drives(
+            second
+        ):  # at its next look, also where the first got everything out before it ended
             assert time.monotonic() < deadline, "nobody took over"
             time.sleep(0.02)
         assert uncertain <= 1
