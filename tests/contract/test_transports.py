@@ -111,7 +111,7 @@ def _fresh(printer: VirtualPrinter):
 def way(request, printer, bus):
     """A wire to the first printer."""
     uris = {
-        "tcp": printer.uri,
+        "tcp": f"tcp://127.0.0.1:{printer.port}",
         "usb": "usb://1209:2303/A%2F1",
         "serial": f"serial://{printer.pty}?baud=115200",
     }
