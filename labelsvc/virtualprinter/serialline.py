@@ -25,6 +25,7 @@ class SerialLine:
         self._printer = printer
         self._lock = threading.Lock()
         self._ends: tuple[int, int] | None = None  # ours, the host's
+        self._server: threading.Thread | None = None
         self._wake = os.eventfd(0)
         self._closed = False
         self._line = printer.attach(self._unread, self._send, lasting=True)
@@ -32,11 +33,15 @@ class SerialLine:
 
     def obey(self, faults: Faults) -> None:
         """Plugged in or not.  Unplugged, the host's terminal is hung up and the link is gone."""
+        gone = None
         with self._lock:
             if faults.unplugged or self._closed:
-                self._unplug()
+                gone = self._unplug()
             elif not self._ends:
                 self._plug()
+        # A poll() on our end keeps it open: the host's is hung up only once that thread has left.
+        if gone and gone is not threading.current_thread():
+            gone.join()
 
     def drop_connections(self) -> None:
         """Nothing: a serial line doesn't tell that the printer was switched off."""
@@ -55,15 +60,19 @@ class SerialLine:
         aside.unlink(missing_ok=True)
         aside.symlink_to(os.ttyname(hosts))
         aside.replace(self.link)
-        threading.Thread(target=self._serve, args=(self._ends,), daemon=True).start()
+        self._server = threading.Thread(target=self._serve, args=(self._ends,), daemon=True)
+        self._server.start()
 
-    def _unplug(self) -> None:
-        if self._ends:
-            self.link.unlink(missing_ok=True)
-            ends, self._ends = self._ends, None
-            os.eventfd_write(self._wake, 1)  # a thread may sit in poll(): closing alone would not wake it
-            for end in ends:
-                os.close(end)
+    def _unplug(self) -> threading.Thread | None:
+        """The thread that served the line; it is about to leave."""
+        if not self._ends:
+            return None
+        self.link.unlink(missing_ok=True)
+        ends, self._ends = self._ends, None
+        os.eventfd_write(self._wake, 1)  # a thread may sit in poll(): closing alone would not wake it
+        for end in ends:
+            os.close(end)
+        return self._server
 
     def _serve(self, ends: tuple[int, int]) -> None:
         """Until unplugged: what the host sends, into the printer."""
