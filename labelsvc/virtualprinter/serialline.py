@@ -39,9 +39,10 @@ class SerialLine:
                 gone = self._unplug()
             elif not self._ends:
                 self._plug()
-        # A poll() on our end keeps it open: the host's is hung up only once that thread has left.
+        # A poll() on our end keeps it open: the host's is hung up only once that thread has left. Where it waits for the
+        # printer instead, it keeps nothing open.
         if gone and gone is not threading.current_thread():
-            gone.join()
+            gone.join(0.5)
 
     def drop_connections(self) -> None:
         """Nothing: a serial line doesn't tell that the printer was switched off."""
