@@ -51,8 +51,10 @@ QUICK = {
     "log_level": "debug",
 }
 _PATIENCE_S = 60
-#: What is done over and over while nothing happens, as often as the clock has it: asking the printer, noting its state, reading printing's news.
+#: What is done as often as the clock has it: asking the printer, connecting anew to one that rested, noting its state, reading
+#: printing's news.
 BY_THE_CLOCK = (
+    "printer connect",
     "printer query",
     "printer answer",
     "commit printing.spooler:_OnePrinter._note",
