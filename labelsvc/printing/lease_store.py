@@ -200,13 +200,15 @@ def _waiting() -> ColumnElement[bool]:
     return or_(in_queue_of(printers.c.id), groups)
 
 
+#: Made once: asked five times a second, and making it costs more than asking.
+_ALL_OPENINGS = select(
+    printers.c.id, printers.c.paused_at.is_not(None).label("paused"), _waiting().label("waiting")
+).where(printers.c.uri.not_in([BROWSER_URI, GROUP_URI]), printers.c.removed_at.is_(None))
+
+
 def all_openings(connection: Connection) -> list[Opening]:
     """Every printer with a wire, for the one process that drives a SQLite database."""
-    rows = connection.execute(
-        select(
-            printers.c.id, printers.c.paused_at.is_not(None).label("paused"), _waiting().label("waiting")
-        ).where(printers.c.uri.not_in([BROWSER_URI, GROUP_URI]), printers.c.removed_at.is_(None))
-    )
+    rows = connection.execute(_ALL_OPENINGS)
     return [Opening(row.id, bool(row.paused), bool(row.waiting), free=True) for row in rows]
 
 
