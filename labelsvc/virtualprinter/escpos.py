@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .speech import MAX_LABEL_BYTES, CancelAll, Condition, Event, InTurn, Label, Pause, Query, Watch
+from .speech import MAX_LABEL_BYTES, CancelAll, Condition, Event, InTurn, Label, Pause, Query, RealTime, Watch
 
 _ESC, _GS, _FS, _DLE = 0x1B, 0x1D, 0x1C, 0x10
 _REAL_TIME = re.compile(rb"\x10(?:\x04[\x01-\x04]|\x05[\x01\x02]|\x14\x08\x01\x03\x14\x01\x06\x02\x08)")
@@ -54,7 +54,7 @@ class Stream:
     def __init__(self, dpi: int, cutter: bool) -> None:
         self.tilde_in_data = False
         self._cutter = cutter
-        self._recent = b""  # the end of what was fed, where a real-time command may have begun
+        self._real_time = RealTime(_REAL_TIME, _LONGEST_REAL_TIME)
         self._pending = bytearray()
         self._slip = bytearray()
         self._data_left = 0
@@ -80,20 +80,14 @@ class Stream:
         """Drop everything held."""
         self.forget()
         self._pending.clear()
-        self._recent = b""
+        self._real_time.forget()
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        at = len(self._recent)
-        seen = self._recent + data
-        obeyed = 0
-        for found in _REAL_TIME.finditer(seen):
-            self._pending += seen[at : found.end()]
-            at = obeyed = found.end()
+        for piece, found in self._real_time.split(data):
+            self._pending += piece
             yield from self._parse()
-            yield from _real_time(found[0])
-        self._pending += seen[at:]
-        self._recent = seen[max(obeyed, len(seen) - _LONGEST_REAL_TIME + 1) :]
-        yield from self._parse()
+            if found:
+                yield from _real_time(found[0])
 
     def _parse(self) -> Iterator[Event]:
         while self._pending:

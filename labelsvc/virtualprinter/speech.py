@@ -4,6 +4,8 @@ printer knows about itself when it answers.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_LABEL_BYTES = 16 * 1024 * 1024
@@ -116,3 +118,30 @@ class Condition:
     def blocked(self) -> bool:
         """Nothing can be printed until a person has been at the printer."""
         return self.paper_out or self.head_open or self.ribbon_out or self.jammed or self.cutter_stuck
+
+
+class RealTime:
+    """Commands that are obeyed at once wherever they stand, data included, found in a stream cut at any byte.
+
+    ``pattern`` matches a whole command, of at most ``longest`` bytes.
+    """
+
+    def __init__(self, pattern: re.Pattern[bytes], longest: int) -> None:
+        self._pattern = pattern
+        self._kept = longest - 1  # bytes that may begin a command whose end is yet to come
+        self._recent = b""
+
+    def forget(self) -> None:
+        """What comes next ends no command that began before."""
+        self._recent = b""
+
+    def split(self, data: bytes) -> Iterator[tuple[bytes, re.Match[bytes] | None]]:
+        """The stream in pieces, each with the command that it ends with; the last one with None."""
+        at = len(self._recent)
+        seen = self._recent + data
+        obeyed = 0
+        for found in self._pattern.finditer(seen):
+            yield seen[at : found.end()], found
+            at = obeyed = found.end()
+        self._recent = seen[max(obeyed, len(seen) - self._kept) :]
+        yield seen[at:], None

@@ -25,6 +25,7 @@ from .speech import (
     LabelBegun,
     Pause,
     Query,
+    RealTime,
     Reprint,
     Reset,
 )
@@ -51,7 +52,7 @@ class Stream:
     def __init__(self, dpi: int, cutter: bool) -> None:
         self.tilde_in_data = False
         self._dpi = dpi
-        self._recent = b""
+        self._real_time = RealTime(_IMMEDIATE, 3)
         self._pending = bytearray()
         self._label = bytearray()
         self._settings_from = 0  # in _label: what of it would belong to the next label
@@ -79,20 +80,14 @@ class Stream:
         """Drop everything held."""
         self.forget()
         self._pending.clear()
-        self._recent = b""
+        self._real_time.forget()
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        at = len(self._recent)
-        seen = self._recent + data
-        obeyed = 0
-        for found in _IMMEDIATE.finditer(seen):
-            self._pending += seen[at : found.end()]
-            at = obeyed = found.end()
+        for piece, found in self._real_time.split(data):
+            self._pending += piece
             yield from self._parse()
-            yield from _immediate(found[1])
-        self._pending += seen[at:]
-        self._recent = seen[max(obeyed, len(seen) - 2) :]
-        yield from self._parse()
+            if found:
+                yield from _immediate(found[1])
 
     def _parse(self) -> Iterator[Event]:
         while self._pending:
