@@ -228,7 +228,10 @@ class _Network:
         from zeroconf import InterfaceChoice, ServiceBrowser, Zeroconf
 
         try:
-            self._zeroconf = Zeroconf(interfaces=self._interfaces or InterfaceChoice.Default)
+            # A loop of its own: that of a thread that happens to run one may stand still when we wait for it.
+            self._zeroconf = Zeroconf(
+                interfaces=self._interfaces or InterfaceChoice.Default, use_asyncio=False
+            )
         except OSError as error:
             log.warning("discovery.no_network", reason=type(error).__name__)
             return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +131,7 @@ def announced(name: str, port: int, **told: str):
         server=f"{name}.local.",
         addresses=[socket.inet_aton("127.0.0.1")],
     )
-    speaker = Zeroconf(interfaces=["127.0.0.1"])
+    speaker = Zeroconf(interfaces=["127.0.0.1"], use_asyncio=False)  # a browser's test may have left a loop
     try:
         speaker.register_service(info)
         yield lambda: speaker.unregister_service(info)
@@ -146,10 +148,15 @@ def until(condition, seconds: float = 20):
 
 
 def test_a_printer_on_the_network_is_found_and_forgotten(sqlite_database, factory):
-    """A real announcement is found by a real browser, and gone after its goodbye."""
+    """A real announcement is found by a real browser, and gone after its goodbye; whose thread started it doesn't matter."""
     printers = Printers(sqlite_database, Profiles())
     discovery = Discovery(printers, usb=False, network=True, interfaces=["127.0.0.1"])
-    discovery.start()
+
+    async def start():
+        discovery.start()
+
+    with ThreadPoolExecutor(1) as another:
+        another.submit(asyncio.run, start()).result()  # its loop ends here, the discovery doesn't
     try:
         with announced("label-printer-4711", 9103, ty="TSC TTP-244 Pro", usb_CMD="TSPL") as goodbye:
 

@@ -133,8 +133,8 @@ def test_the_heartbeat_ends_with_a_dead_thread_and_goes_on_while_the_world_is_il
         broken = Spooler(database, rooms.printers, rooms.jobs, lock_path=Path("/proc/nowhere/lock"))
         try:
             spooler.start()
-            second.start()
             _until(lambda: spooler.driving)
+            second.start()
             well = Heartbeat(told, {"spooler": lambda: spooler.stuck(30), "second": lambda: second.stuck(30)})
             assert well.beat()
             manager.until("WATCHDOG=1")
