@@ -82,7 +82,8 @@ def spoken(text: str) -> tuple[str, ...]:
 def said_dpi(text: str) -> int | None:
     """The resolution in a model's name such as ``ZTC ZD421-203dpi ZPL``."""
     match = _SAID_DPI.search(text)
-    return int(match[1]) if match else None
+    # Zebra's heads of 8 dots a mm are called 200 dpi in some names (ZTC ZT230-200dpi ZPL).
+    return {200: 203}.get(int(match[1]), int(match[1])) if match else None
 
 
 def is_escpos(reply: bytes) -> bool | None:

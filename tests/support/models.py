@@ -22,8 +22,9 @@ _HEAD = """# Printers
 Each model is a file in `printers/`, its *profile*. A profile says only what is written somewhere, and names where; what isn't written is
 left out, and a printer of which nothing is written is asked nothing: its labels end as *sent*, never as *printed*. None of these was tried
 on the device itself unless its last column says *hardware*; *manual* means that somebody read about it, *emulator* that the tests print on
-a stand-in. Print a test label before you trust one. Honeywell, SATO and Epson's TM-T88 are missing: the first two for want of a manual, the
-last because its 180 dots an inch are not composed for.
+a stand-in. Print a test label before you trust one. Honeywell's and SATO's speak ZPL only once they are set to it (ZSim, SZPL), so they are
+chosen by hand; their makers' manuals weren't to be had, so they are asked nothing. Missing are the widths of Zebra's GX420, ZD611 and ZD621 and
+most of Zebra's speeds, which were found in no text, and Epson's TM-T88, whose 180 dots an inch are not composed for.
 
 `labelsvc printers probe URI` asks a printer what it is and proposes one of these. A model that isn't here takes the generic profile
 of its language.

@@ -22,6 +22,10 @@ from labelsvc.printing import Profiles
             "MFG:Zebra Technologies;CMD:EPL,ZPL;MDL:ZP 505;",
             Identity("Zebra Technologies", "ZP 505", ("zpl",)),
         ),
+        (
+            "MANUFACTURER:Zebra Technologies ;COMMAND SET:ZPL;MODEL:ZTC ZT230-200dpi ZPL;",
+            Identity("Zebra Technologies", "ZTC ZT230-200dpi ZPL", ("zpl",), 203),
+        ),
         ("MFG:EPSON;CMD:ESC/POS;MDL:TM-T20II;CLS:PRINTER;", Identity("EPSON", "TM-T20II", ("escpos",))),
         ("MFG:X;CMD:TSPL,ESC/POS;MDL:Y;", Identity("X", "Y", ("tspl", "escpos"))),
         ("MFG:Printer;MDL:Thermal Printer;CMD:XPP,XL;", Identity("Printer", "Thermal Printer")),
@@ -84,6 +88,9 @@ def test_no_bytes_break_a_reader(reply: bytes):
         (Identity("", "ZD421", ("zpl",), 203), "zebra-zd421-203", True),
         (Identity("Zebra Technologies", "ZTC ZD421-300dpi ZPL", ("zpl",), 300), "zpl-generic-300", False),
         (Identity("Zebra Technologies", "ZTC GX420d", ("zpl",)), "zebra-gx420", True),
+        (Identity("Zebra Technologies", "ZTC ZT230-200dpi ZPL", ("zpl",), 203), "zebra-zt230-203", True),
+        # Speaks what its name ends with until somebody sets it to ZSim.
+        (Identity("Honeywell", "PC42t-203-ESim"), None, False),
         (Identity("TSC", "TTP-244 Plus"), "tsc-ttp-244-plus", True),
         (Identity("TSC", "TTP-244 Pro", ("tspl",)), "tsc-ttp-244-pro", True),
         (Identity("TSC", "TTP-244", ("tspl",)), "tspl-generic-203", False),
