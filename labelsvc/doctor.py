@@ -11,12 +11,14 @@ import grp
 import os
 import re
 import shutil
+import socket
 import stat
 import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ from labelsvc.errors import LabelsvcError
 from labelsvc.labels import StandardTemplates, compose
 from labelsvc.languages import Target, encode
 from labelsvc.migrations import HEAD
+from labelsvc.printing import Printers, Profiles, Reach, Wakeups, host_name, host_of, reach
+from labelsvc.security import Accounts, Actor
 from labelsvc.settings import TAKEN_PORTS, Settings
 from labelsvc.waybills import sample_label
 
@@ -116,6 +120,20 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A printer on the network or a queue of CUPS, and how it took being asked."""
+
+    uri: str
+    reach: Reach | None = (
+        None  #: None: it wasn't asked, because the service has its connection, or it hangs elsewhere
+    )
+    holders: (
+        tuple[Process, ...] | None
+    ) = ()  #: who on this machine is connected to it; None: only root can see who
+    node: str = ""  #: the other machine that it hangs on
+
+
+@dataclass(frozen=True)
 class Disk:
     """Where the state directory lies."""
 
@@ -149,6 +167,7 @@ def examine(settings: Settings) -> list[Finding]:
         *judge_usb(printers, who),
         *judge_serial(_serial_nodes(), who),
         *judge_cups(_named("cupsd"), _named("ipp-usb"), _queues(), printers),
+        *judge_printers(ask_printers(settings)),
         *judge_fonts(),
     ]
 
@@ -411,6 +430,74 @@ def judge_cups(
         yield Finding("cups", "ok", f"runs, with {len(queues)} queues elsewhere" if cupsd else "doesn't run")
 
 
+#: What is in the way of a printer on the network or a queue of CUPS, and what to do about it.
+_IN_THE_WAY: dict[Reach, tuple[str, str]] = {
+    "unknown_name": (
+        "nobody knows its host's name",
+        "write its number instead (labelsvc printers edit --uri), or mend the name server",
+    ),
+    "no_way": (
+        "no way leads to it from here",
+        "see to this machine's own network: cable, address, gateway",
+    ),
+    "silent": (
+        "it doesn't answer",
+        "switch it on, and see that it still has this address (its own settings print it) and that no firewall stands "
+        "between; some are silent, too, while they hold another computer's connection",
+    ),
+    "refused": (
+        "its host answers, but refuses the connection: nothing listens there, or it is busy with another's",
+        "see that the port is the printer's and that raw printing is switched on there; end what prints to it from "
+        "another computer",
+    ),
+    "dropped": (
+        "it is busy: it took the connection and dropped it, as a printer does that holds another's",
+        "end what prints to it from another computer; if nothing does, switch it off and on",
+    ),
+    "no_cups": (
+        "CUPS doesn't answer there",
+        "systemctl start cups; on another machine, cupsctl --share-printers",
+    ),
+    "no_queue": (
+        "CUPS has no such queue",
+        "lpstat -v shows which there are; lpadmin -p QUEUE -E -v URI adds one",
+    ),
+    "stopped": ("the queue is stopped", "see to the printer, then cupsenable QUEUE"),
+    "not_accepting": ("the queue takes no jobs", "cupsaccept QUEUE"),
+    "no_permission": (
+        "the queue isn't for the service's user",
+        "lpadmin -p QUEUE -u allow:all; or let CUPS ask for no password",
+    ),
+    "not_raw": ("the queue takes no raw bytes", "lpadmin -p QUEUE -m raw"),
+    "strange": ("what answers isn't CUPS", "see that the address names the host and port of CUPS"),
+}
+
+
+def judge_printers(printers: Sequence[Asked]) -> Iterator[Finding]:
+    """Each printer on the network and each queue of CUPS that is in use: can it be reached, and who else has it."""
+    if not printers:
+        yield Finding("printer", "ok", "none is on the network or behind CUPS")
+    for printer in printers:
+        others = [each for each in printer.holders or () if not each.ours]
+        culprit = _list(others) if others else "another user's program" if printer.holders is None else ""
+        if printer.node:
+            yield Finding("printer", "ok", f"{printer.uri} is {printer.node}'s; ask there")
+        elif printer.reach is None:
+            yield Finding("printer", "ok", f"{printer.uri}: the service is connected to it")
+        elif printer.reach == "reached" and not culprit:
+            yield Finding("printer", "ok", f"{printer.uri} takes connections")
+        elif culprit:
+            yield Finding(
+                "printer",
+                "warning" if printer.reach == "reached" else "problem",
+                f"{printer.uri} is in use by {culprit}",
+                "end that program, or remove its queue" if others else "run labelsvc doctor as root",
+            )
+        else:
+            found, remedy = _IN_THE_WAY[printer.reach]
+            yield Finding("printer", "problem", f"{printer.uri}: {found}", remedy)
+
+
 def judge_fonts() -> Iterator[Finding]:
     """A label made whole: templates, fonts, symbols, a language."""
     try:
@@ -538,19 +625,88 @@ def _has_data(settings: Settings) -> bool:
     return True
 
 
+def ask_printers(settings: Settings) -> list[Asked]:
+    """Every address on the network, or behind CUPS, that a printer of any store has; asked all at once."""
+    node = settings.node or host_name()
+    found = {uri: where for uri, where in _addresses(settings) if uri.startswith(("tcp://", "cups://"))}
+
+    def ask(uri: str) -> Asked:
+        where = found[uri]
+        if where not in (None, node):
+            return Asked(uri, node=where)
+        place = host_of(uri)
+        holders = connected(*place) if place else []
+        # One that takes a single connection would be asked in vain, and a label in hand would be disturbed.
+        ours = any(each.ours for each in holders or ())
+        return Asked(uri, None if ours else reach(uri), None if holders is None else tuple(holders))
+
+    with ThreadPoolExecutor(16) as together:
+        return list(together.map(ask, sorted(found)))
+
+
+def _addresses(settings: Settings) -> list[tuple[str, str | None]]:
+    """Address and machine of every printer; none where the database isn't there or isn't of our schema, which has a check."""
+    if not _has_data(settings):
+        return []
+    try:
+        database = Database(settings.database)
+        try:
+            if database.revision() != HEAD:
+                return []
+            printers = Printers(database, Profiles(), Wakeups(), settings.node)
+            return [
+                (each.uri, each.node)
+                for store in Accounts(database).stores()
+                for each in printers.list(Actor.operator(store.id))
+            ]
+        finally:
+            database.close()
+    except Exception:  # whatever it is, the database's own check tells it
+        return []
+
+
 def listeners(port: int, root: Path = Path("/")) -> list[Process] | None:
     """Who listens on a TCP port of this machine; None if somebody of whom we may not know who."""
-    inodes = set()
+    # State 0A listens.
+    inodes = {
+        inode for local, _, state, inode in _sockets(root) if state == "0A" and _port(local) == f"{port:04X}"
+    }
+    return (_holders({f"socket:[{inode}]" for inode in inodes}, root) or None) if inodes else []
+
+
+def connected(host: str, port: int, root: Path = Path("/")) -> list[Process] | None:
+    """Who on this machine has a connection to a port elsewhere; None if somebody of whom we may not know who."""
+    with suppress(OSError):
+        peers = {_as_the_kernel_writes(str(found[4][0])) for found in socket.getaddrinfo(host, port)}
+        # State 01 is established.
+        inodes = {
+            inode
+            for _, remote, state, inode in _sockets(root)
+            if state == "01" and _port(remote) == f"{port:04X}" and remote.split(":")[0] in peers
+        }
+        return (_holders({f"socket:[{inode}]" for inode in inodes}, root) or None) if inodes else []
+    return []  # a name that nobody knows
+
+
+def _sockets(root: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Local and remote address, state and inode of every TCP socket of this machine (proc(5))."""
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (root / "proc/net" / table).read_text().splitlines()[1:]:
                 cells = line.split()
-                # sl local_address rem_address st ... inode: state 0A listens
-                if cells[3] == "0A" and int(cells[1].rsplit(":", 1)[1], 16) == port:
-                    inodes.add(cells[9])
-    if not inodes:
-        return []
-    return _holders({f"socket:[{inode}]" for inode in inodes}, root) or None
+                yield cells[1], cells[2], cells[3], cells[9]
+
+
+def _port(address: str) -> str:
+    return address.rsplit(":", 1)[1]
+
+
+def _as_the_kernel_writes(address: str) -> str:
+    """An address as /proc/net/tcp has it: words of four bytes, each as this machine's number, in hexadecimal."""
+    packed = socket.inet_pton(
+        socket.AF_INET6 if ":" in address else socket.AF_INET, address.partition("%")[0]
+    )
+    return "".join(f"{word:08X}" for word in struct.unpack(f"={len(packed) // 4}I", packed))
 
 
 def _holders(targets: set[str], root: Path = Path("/")) -> list[Process]:

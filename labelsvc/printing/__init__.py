@@ -31,6 +31,7 @@ from labelsvc.printing.model import (
 )
 from labelsvc.printing.printers import Printers
 from labelsvc.printing.profiles import QUIRKS, Profiles
+from labelsvc.printing.reach import Reach, host_of, reach
 from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.spooler import Spooler
 from labelsvc.printing.wakeups import Wakeups
@@ -68,7 +69,10 @@ __all__ = [
     "Profile",
     "Profiles",
     "Proposal",
+    "Reach",
     "Spooler",
     "Wakeups",
     "host_name",
+    "host_of",
+    "reach",
 ]

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.cupsd import HINDRANCE, cupsd
 from support.daemon import environment
+from support.programs import virtual_printer
 
 from labelsvc import doctor
 from labelsvc.daemon import assemble
-from labelsvc.doctor import Disk, Node, Process, Queue, UsbPrinter, Who
+from labelsvc.doctor import Disk, Finding, Node, Process, Queue, UsbPrinter, Who
+from labelsvc.printing import reach
+from labelsvc.security import Actor, StoreKind
 from labelsvc.settings import load
 
 NODE = Node("/dev/bus/usb/001/002", 0o660, 0, 7)
@@ -245,8 +252,169 @@ def test_the_command_tells_everything_and_its_exit_status_the_sum(tmp_path):
     told = subprocess.run([*command, "--json"], capture_output=True, text=True, env=chosen)
     findings = json.loads(told.stdout)
     assert told.returncode == 1, told.stderr
-    assert {"disk", "clock", "key", "database", "port", "libusb", "usb", "cups", "fonts"} <= {
+    assert {"disk", "clock", "key", "database", "port", "libusb", "usb", "cups", "printer", "fonts"} <= {
         finding["check"] for finding in findings
     }
     assert all(finding["remedy"] for finding in findings if finding["verdict"] != "ok")
     assert [finding["check"] for finding in findings if finding["verdict"] == "problem"] == ["key"]
+
+
+def asked(uri, **told):
+    """What the doctor says of one printer, without what it holds open elsewhere on this machine."""
+    return one(doctor.judge_printers([doctor.Asked(uri, **{"reach": reach(uri, 0.5), **told})]))
+
+
+@contextmanager
+def network_printer(*, held: bool):
+    """A raw port of one connection, as many printers have: free, or another's, when it drops whoever comes next. Its bytes are kept."""
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as port:
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    peer, _ = port.accept()
+                    if not held:
+                        got.append(peer.recv(100))
+                    peer.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"tcp://127.0.0.1:{port.getsockname()[1]}", got
+        port.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_a_printer_on_the_network_is_asked_and_gets_no_byte(tmp_path):
+    """Reached: the real virtual printer, and a port that keeps what it gets."""
+    with virtual_printer(tmp_path) as printer:
+        assert asked(printer.uri).verdict == "ok"
+        assert printer.state()["bytes_received"] == 0
+    with network_printer(held=False) as (uri, got):
+        assert asked(uri) == Finding("printer", "ok", f"{uri} takes connections")
+    assert got == [b""]
+
+
+def test_a_printer_that_holds_anothers_connection_is_busy():
+    """It drops whoever comes next."""
+    with network_printer(held=True) as (uri, _):
+        finding = asked(uri)
+    assert finding.verdict == "problem" and "busy" in finding.found and "another computer" in finding.remedy
+
+
+def test_a_printer_that_refuses_may_be_busy_or_wrong(tmp_path):
+    """The virtual printer that takes no further connection; and a port at which nobody is."""
+    with virtual_printer(tmp_path, faults={"refuse_connections": True}) as printer:
+        finding = asked(printer.uri)
+        assert finding.verdict == "problem" and "refuses the connection" in finding.found
+        printer.faults(refuse_connections=False)
+        assert asked(printer.uri).verdict == "ok"
+
+
+def test_a_printer_that_is_silent_is_given_up_soon():
+    """A port whose queue of connections is full answers nothing, as one that is switched off."""
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        port.listen(0)
+        uri = f"tcp://127.0.0.1:{port.getsockname()[1]}"
+        with socket.create_connection(port.getsockname()):
+            began = time.monotonic()
+            finding = asked(uri)
+    assert finding.verdict == "problem" and "doesn't answer" in finding.found
+    assert time.monotonic() - began < 5
+    assert "switch it on" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("tcp://no-such-printer.invalid:9100", "nobody knows its host's name"),
+        ("tcp://255.255.255.255:9100", "no way leads to it"),
+        ("cups://127.0.0.1:1/label", "CUPS doesn't answer"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told(uri, found):
+    """A name that nobody knows (RFC 6761: .invalid), an address that is nobody's, and no CUPS."""
+    finding = asked(uri)
+    assert (finding.verdict, found in finding.found, bool(finding.remedy)) == ("problem", True, True), finding
+
+
+def test_who_on_this_machine_is_connected_is_named(tmp_path):
+    """Another program here, beside a printer that takes two connections or one; the service itself isn't disturbed."""
+    with virtual_printer(tmp_path) as printer, socket.create_connection((printer.host, printer.port)):
+        (holder,) = doctor.connected(printer.host, printer.port)
+        assert holder.pid == os.getpid()
+        assert doctor.connected("localhost", printer.port) == [holder], "by name, over either protocol"
+        finding = asked(printer.uri, holders=(holder,))
+        assert finding.verdict == "warning" and str(holder) in finding.found and finding.remedy
+        printer.faults(refuse_connections=True)
+        assert asked(printer.uri, holders=(holder,)).verdict == "problem"
+    assert doctor.connected(printer.host, printer.port) == []
+    ours = asked(printer.uri, reach=None, holders=(Process(7, "labelsvc"),))
+    assert (ours.verdict, "the service is connected" in ours.found) == ("ok", True)
+    assert "as root" in asked(printer.uri, holders=None).remedy
+    assert (
+        asked("tcp://127.0.0.1:9", reach=None, node="bench-2").found
+        == "tcp://127.0.0.1:9 is bench-2's; ask there"
+    )
+
+
+@pytest.mark.skipif(bool(HINDRANCE), reason=HINDRANCE)
+def test_a_queue_of_cups_is_asked_and_gets_no_job(tmp_path):
+    """A real CUPS: ready for raw bytes, rejecting, stopped, for another user only, not there; and what it says is gone with it."""
+    queues = dict.fromkeys(("ready", "rejects", "stopped", "theirs", "password"), "socket://127.0.0.1:9")
+    closed = "<Policy closed>\n<Limit All>\nAuthType Basic\nRequire valid-user\n</Limit>\n</Policy>"
+    with cupsd(queues, more=closed) as cups:
+        for command in (
+            ["cupsreject", "-h", cups.server, "rejects"],
+            ["cupsdisable", "-h", cups.server, "stopped"],
+            ["lpadmin", "-h", cups.server, "-p", "theirs", "-u", "allow:somebody"],
+            ["lpadmin", "-h", cups.server, "-p", "password", "-o", "printer-op-policy=closed"],
+        ):
+            subprocess.run([f"/usr/sbin/{command[0]}", *command[1:]], check=True)
+        found = {name: asked(cups.uri(name)) for name in (*queues, "absent")}
+        jobs = subprocess.run(
+            ["lpstat", "-h", cups.server, "-W", "all", "-o"], capture_output=True, text=True
+        )
+    assert found["ready"] == Finding("printer", "ok", f"{cups.uri('ready')} takes connections")
+    assert [found[name].found.partition(": ")[2] for name in found if name != "ready"] == [
+        "the queue takes no jobs",
+        "the queue is stopped",
+        "the queue isn't for the service's user",
+        "the queue isn't for the service's user",
+        "CUPS has no such queue",
+    ]
+    assert all(found[name].remedy for name in found if name != "ready")
+    assert (jobs.returncode, jobs.stdout) == (0, ""), "no job was made"
+    assert "CUPS doesn't answer" in asked(cups.uri("ready")).found
+
+
+def test_an_answer_that_isnt_cups_is_told():
+    """A printer's own raw port, of which somebody wrote ``cups://``."""
+    with network_printer(held=False) as (uri, _):
+        finding = asked(f"cups://{uri.removeprefix('tcp://')}/label")
+    assert (finding.verdict, "isn't CUPS" in finding.found or "doesn't answer" in finding.found) == (
+        "problem",
+        True,
+    )
+
+
+def test_every_printer_of_every_store_is_asked_once(tmp_path):
+    """From the database, read only; without one, or with another version's, nothing is asked."""
+    settings = load(state_dir=tmp_path / "state")
+    assert doctor.ask_printers(settings) == []
+    rooms = assemble(settings)
+    with virtual_printer(tmp_path) as printer:
+        for shop in ("one", "two"):
+            store = rooms.accounts.create_store(shop, StoreKind.FACTORY)
+            desk = Actor.operator(store.id)
+            rooms.printers.add(desk, "王芳", uri=printer.uri, profile="virtual-zpl-203")
+            rooms.printers.add(desk, "folder", uri=f"file://{tmp_path}", profile="zpl-generic-203")
+            rooms.printers.browser(desk)
+        rooms.database.close()
+        found = doctor.ask_printers(settings)
+        assert [(each.uri, each.reach) for each in found] == [(printer.uri, "reached")]
+        assert "王芳" not in str(list(doctor.judge_printers(found))), "a printer's name may be a person's"
+    with sqlite3.connect(tmp_path / "state" / "labelsvc.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    assert doctor.ask_printers(settings) == []

@@ -30,21 +30,24 @@ _CHUNK = 16 * 1024
 _LONGEST_ANSWER = 256 * 1024
 _POLL_S = (0.02, 0.25)
 _USER = "labelsvc"
+_USERS = ("requesting-user-name-allowed", "requesting-user-name-denied")
+_RAW = "application/vnd.cups-raw"
 
 # RFC 8011: operations (5.4.15), job states (5.3.7), printer states (5.4.11).
-_PRINT_JOB, _CANCEL_JOB, _GET_JOB, _GET_PRINTER = 0x0002, 0x0008, 0x0009, 0x000B
+_PRINT_JOB, _VALIDATE_JOB, _CANCEL_JOB, _GET_JOB, _GET_PRINTER = 0x0002, 0x0004, 0x0008, 0x0009, 0x000B
 _CANCELED, _ABORTED, _COMPLETED = 7, 8, 9
 _STOPPED = 5
 # RFC 8010, 3.5: delimiters and value types.
 _OPERATION, _END = 0x01, 0x03
 _INTEGER, _BOOLEAN, _ENUM = 0x21, 0x22, 0x23
 _NAME, _KEYWORD, _URI, _CHARSET, _LANGUAGE, _MIME = 0x42, 0x44, 0x45, 0x47, 0x48, 0x49
+NO_SUCH_QUEUE, STOPPED = "CUPS has no such queue", "the queue is stopped"
 #: Statuses that a queue is likely to answer (RFC 8011, appendix B).
 _SAYS = {
     0x0401: ("no_permission", "this user may not print on the queue"),
     0x0402: ("no_permission", "the queue asks for a password"),
     0x0403: ("no_permission", "this user may not print on the queue"),
-    0x0406: ("unreachable", "CUPS has no such queue"),
+    0x0406: ("unreachable", NO_SUCH_QUEUE),
     0x040A: ("refused", "the queue takes no raw bytes"),
     0x0506: ("not_accepting", "the queue takes no jobs"),
 }
@@ -137,7 +140,17 @@ class QueueLink(Guarded):
                 re.sub(r"-(report|warning|error)$", "", str(r)) for r in said.get("printer-state-reasons", [])
             ]
             reason = next((_REASONS[r] for r in reasons if r in _REASONS), "paused")
-            raise TransportBroken("the queue is stopped", reason=reason)
+            raise TransportBroken(STOPPED, reason=reason)
+
+    def require_raw(self) -> None:
+        """Raise TransportBroken unless the queue would take raw bytes from us; CUPS is asked, and gets no job (RFC 8011, 4.2.3)."""
+        self._ask(_VALIDATE_JOB, _attribute(_MIME, "document-format", _RAW))
+        # Of its list of users CUPS thinks only when the job comes; who is in a group (@) it alone knows.
+        said = self._ask(_GET_PRINTER, _requested(*_USERS))
+        allowed, denied = (set(map(str, said.get(name, []))) for name in _USERS)
+        admitted = not allowed or allowed & {"all", _USER} or any(name.startswith("@") for name in allowed)
+        if denied & {"all", _USER} or not admitted:
+            raise TransportBroken("this user may not print on the queue", reason="no_permission")
 
     def write(self, data: bytes, name: str) -> None:
         """One job for ``data``, named ``name``; what CUPS refuses has surely not been printed."""
@@ -145,9 +158,7 @@ class QueueLink(Guarded):
         self.require_leave(0)
         self.require_ready()
         self._job = None
-        job = _attribute(_NAME, "job-name", name or "query") + _attribute(
-            _MIME, "document-format", "application/vnd.cups-raw"
-        )
+        job = _attribute(_NAME, "job-name", name or "query") + _attribute(_MIME, "document-format", _RAW)
         head = self._request(_PRINT_JOB, job)
         sent = 0
         connection = self._printing = self._connection(self._queue.stall_s)
