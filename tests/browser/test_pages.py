@@ -137,6 +137,11 @@ def test_a_printer_out_of_paper_is_shown_and_goes_on_by_itself(page, street):
         _issue(page, street)
         page.get_by_role("button", name="打印面单").click()
         page.get_by_text("缺纸").first.wait_for()
+        waybill = page.url
+        _goto(page, street, "/jobs")
+        page.locator("tbody a").first.click()
+        page.get_by_text("缺纸").first.wait_for()
+        page.goto(waybill)
     finally:
         street.printer.faults(paper_out=False)
     page.get_by_role("button", name="补打…").wait_for()
@@ -164,7 +169,9 @@ def test_a_printer_is_added_paused_resumed_and_tested(page, street):
     page.get_by_label("名称").fill("2号打包台")
     page.get_by_label("连接地址").fill("http://127.0.0.1")
     page.get_by_role("button", name="保存").click()
-    assert page.locator("#w-uri").inner_text()
+    assert "开头" in page.locator("#w-uri").inner_text()
+    assert page.evaluate("document.activeElement.id") == "f-uri"
+    assert "cups://" in page.locator("#h-uri").inner_text()
     page.get_by_label("连接地址").fill(street.printer.uri)
     page.get_by_label("机型").select_option("virtual-zpl-203")
     page.get_by_role("button", name="保存").click()
@@ -189,8 +196,10 @@ def test_every_page_is_accessible(page, street):
     order = page.locator("tbody a").first.get_attribute("href")
     _goto(page, street, "/jobs")
     job = page.locator("tbody a").first.get_attribute("href")
+    _goto(page, street, "/printers")
+    printer = page.get_by_role("link", name="修改").first.get_attribute("href")
     found = []
-    for path in [*PAGES, order, job]:
+    for path in [*PAGES, order, job, printer, "/printers/groups/new"]:
         _goto(page, street, path)
         page.wait_for_load_state("networkidle") if path == "/addresses/new" else None
         violations = axe.run(page).response["violations"]
@@ -207,6 +216,8 @@ def test_no_page_scrolls_sideways(page, street, width):
     page.set_viewport_size({"width": width, "height": 900})
     _goto(page, street, "/orders")
     order = page.locator("tbody a").first.get_attribute("href")
-    for path in [*PAGES, order]:
+    _goto(page, street, "/printers")
+    printer = page.get_by_role("link", name="修改").first.get_attribute("href")
+    for path in [*PAGES, order, printer, "/printers/groups/new"]:
         _goto(page, street, path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

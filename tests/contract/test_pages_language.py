@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support import catalogue
 from support.web import House, build
+
+from labelsvc.errors import Invalid
+from labelsvc.printing import Profiles
+from labelsvc.printing.transports import parse_uri
+from labelsvc.web.pages import words
 
 
 @pytest.fixture
@@ -31,3 +38,45 @@ def test_the_language_is_the_browsers_or_the_one_chosen(house: House):
     assert "Sign in" in client.get("/sign-in", headers={"Accept-Language": "zh-CN"}).text
     assert "登录" in client.get("/sign-in?language=zh").text
     assert "登录" in client.get("/sign-in?language=../../etc").text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("192.168.1.50", "x" * 400, "tcp://[", "tcp://host", "tcp://host:99999", "tcp://host:9100/x"),
+        *(
+            "tcp://a b:9100",
+            "usb://471:55/A1",
+            "usb://0471:0055/@x",
+            "serial://ttyUSB0",
+            "serial:///dev/t?baud",
+        ),
+        *("serial:///dev/t?baud=1&baud=2", "serial:///dev/t?speed=9600", "serial:///dev/t?baud=7"),
+        *(
+            "serial:///dev/t?flow=dtr",
+            "cups://",
+            "cups://host:x/q",
+            "cups://a@b/q",
+            "file://x",
+            "file:///no/where",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_in_chinese(house: House, address: str):
+    """Whoever types an address reads Chinese, not the rooms' words."""
+    with pytest.raises(Invalid) as caught:
+        parse_uri(address)
+    with house.app.test_request_context("/"):
+        said = words.wrong_fields(caught.value)["uri"]
+    assert re.search("[\u4e00-\u9fff]", said) and not re.search(r"\b(must|names?|has|isn't|knows)\b", said), (
+        said
+    )
+
+
+def test_models_of_no_maker_are_called_by_our_words(house: House):
+    """No profile of ours, and none that stands for many makers, shows English to people who read Chinese."""
+    with house.app.test_request_context("/"):
+        said = [words.model(profile) for profile in Profiles().all()]
+    assert [one for one in said if re.search(r"various|compatible|virtual|files|set to", one)] == []
+    assert {"通用 TSPL，203 dpi", "虚拟打印机，ESC/POS, 80 mm", "PDF 文件"} <= set(said)
+    assert "Honeywell PC310T, 203 dpi（先把打印机设为 ZSim）" in said

@@ -94,7 +94,19 @@ def _list() -> dict[str, Any]:
 
 def _job(job_id: str) -> dict[str, Any]:
     job = rooms().jobs.get(actor(), job_id)
-    return {"job": job, "changes": rooms().jobs.history(actor(), job_id), "printers": names()}
+    # Where there are several labels, each step says whose it is.
+    titles = {
+        label.id: (label.title or str(label.document_no))
+        + (f" ({label.copy_no})" if label.copy_no > 1 else "")
+        for label in (job.labels if len(job.labels) > 1 else ())
+    }
+    return {
+        "job": job,
+        "changes": rooms().jobs.history(actor(), job_id),
+        "titles": titles,
+        "printers": names(),
+        "printer": next((one for one in rooms().printers.list(actor()) if one.id == job.printer_id), None),
+    }
 
 
 def names() -> dict[str, str]:

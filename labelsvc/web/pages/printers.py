@@ -199,6 +199,7 @@ def _list() -> dict[str, Any]:
         "printers": [one for one in found if not one.is_browser and not one.is_group],
         "groups": [one for one in found if one.is_group],
         "names": {one.id: one.name for one in found},
+        "models": {profile.name: words.model(profile) for profile in rooms().printers.profiles()},
     }
 
 

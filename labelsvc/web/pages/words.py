@@ -9,6 +9,7 @@ from flask_babel import gettext, lazy_gettext
 
 from labelsvc.errors import FieldError, LabelsvcError
 from labelsvc.labels import PageWarning
+from labelsvc.printing import JobState, Label, PrintJob, Profile
 from labelsvc.waybills import BatchItem, ItemState, VoidWait, Waybill, WaybillState
 
 _ = lazy_gettext
@@ -41,6 +42,17 @@ PRINTER = {
     "not_ready": (_("未就绪"), "bad"),
     "unknown": (_("状态未知"), "warn"),
     "paused": (_("已暂停"), "mute"),
+}
+#: A label, or the labels of a job, that wait for a person's word (P15): *held* by itself would look like nobody's turn.
+ASKED = (_("等人回答"), "warn")
+#: Who says how a printer is.
+SAYS = {
+    "zpl-hs": _("打印机自己说的"),
+    "zpl-hqes": _("打印机自己说的"),
+    "escpos": _("打印机自己说的"),
+    "tspl": _("打印机自己说的"),
+    "usb-port": _("USB 接口说的"),
+    "connection": _("按连接情况"),
 }
 #: Which printer of a group takes its next label.
 MODES = {
@@ -178,6 +190,13 @@ _VERDICTS = {
     "not wanted: ": _("有人决定不打印（%(a)s）"),
     "not confirmed in time: ": _("没有人及时确认（%(a)s）"),
 }
+#: Models that are no maker's, and what must be done to one before it prints.
+_MODELS = (
+    (re.compile(r"(.+) compatible, (.+)"), _("通用 %(a)s，%(b)s")),
+    (re.compile(r"virtual printer, (.+)"), _("虚拟打印机，%(a)s")),
+    (re.compile(r"(\w+) files(?:, (.+))?"), _("%(a)s 文件")),
+    (re.compile(r"(.+), set to (\w+)"), _("%(a)s（先把打印机设为 %(b)s）")),
+)
 #: Why a field of a form is wrong, in the rooms' words; a group goes into the sentence.
 _WRONG = (
     (re.compile(r"is missing()"), _("不能为空")),
@@ -246,6 +265,43 @@ _WRONG = (
         _("表格把单号变成了数值，末尾数字已丢失：请把单号列设为文本"),
     ),
     (re.compile(r"no such (?:province|city|district).*()"), _("没有这个地名")),
+    (re.compile(r"isn't a URI()"), _("不是一个地址")),
+    (
+        re.compile(r"must (?:be|name a host and a port:) tcp://HOST:PORT.*()"),
+        _("要写成 tcp://地址:端口，例如 tcp://192.168.1.50:9100"),
+    ),
+    (re.compile(r"names a port that can't be one()"), _("端口要在 1 到 65535 之间")),
+    (re.compile(r"names no host that could exist()"), _("主机名或 IP 地址不对")),
+    (
+        re.compile(r"must be usb://VID:PID/SERIAL.*()"),
+        _("要写成 usb://厂商号:产品号/序列号，两个号各是四位十六进制数"),
+    ),
+    (re.compile(r"must name the port as @BUS-PORT.*()"), _("接口要写成 @总线-接口，例如 @1-2.3")),
+    (
+        re.compile(r"must be serial:///DEVICE.*()"),
+        _("要写成 serial:///设备的完整路径，例如 serial:///dev/ttyUSB0"),
+    ),
+    (re.compile(r"has settings that aren't NAME=VALUE.*()"), _("? 后面要写成 名称=值，用 & 隔开")),
+    (re.compile(r"has a setting twice()"), _("同一项设置写了两次")),
+    (
+        re.compile(r"knows the settings baud, flow, bits, parity and stop only()"),
+        _("串口只有 baud、flow、bits、parity、stop 这几项设置"),
+    ),
+    (re.compile(r"has a (\w+) that serial lines don't have"), _("串口没有这样的 %(a)s")),
+    (re.compile(r"must be cups://QUEUE.*()"), _("要写成 cups://队列名 或 cups://主机:631/队列名")),
+    (re.compile(r"must be file:///DIR.*()"), _("要写成 file:///文件夹的完整路径")),
+    (re.compile(r"names a directory that doesn't exist()"), _("没有这个文件夹")),
+    (
+        re.compile(r"needs a printer that answers, which this URI never does()"),
+        _("这个机型要问打印机的状态，而这种连接问不到：请选同语言的通用机型"),
+    ),
+    (re.compile(r"must name the printer's font()"), _("要写打印机里的字库名")),
+    (
+        re.compile(r"must be a font's name in the printer.*()"),
+        _("要写打印机里的字库名，例如 E:SIMSUN.TTF"),
+    ),
+    (re.compile(r"must hold printable characters only()"), _("不能含控制字符")),
+    (re.compile(r"must be at most (\d+) names"), _("最多 %(a)s 个名称")),
     (re.compile(r"the store has a printer of this name()"), _("已有同名的打印机")),
     (re.compile(r"must be printers of the store()"), _("要选本店的打印机")),
     (re.compile(r"must be 1 to (\d+) printers"), _("要有 1 到 %(a)s 台打印机")),
@@ -672,6 +728,26 @@ def reason(text: str) -> str:
 def why(text: str) -> str:
     """A reason that a room gives as a code, in words; what a person wrote stands as written."""
     return problem(text, str(gettext("其他原因（%(a)s）", a=text)) if _CODE.fullmatch(text) else text)
+
+
+def model(profile: Profile) -> str:
+    """What a model is called: its maker's words, but ours where the profile is ours or stands for many makers."""
+    named = profile.model if profile.maker in ("various", "labelsvc") else f"{profile.maker} {profile.model}"
+    for form, said in _MODELS:
+        if found := form.fullmatch(named):
+            return str(said) % {"a": found[1], "b": found[form.groups]}
+    return named
+
+
+def label_state(label: Label) -> tuple[object, str]:
+    """A label's state: its word and look."""
+    return ASKED if label.held_for == "second_copy" else LABEL[label.state.value]
+
+
+def job_state(job: PrintJob) -> tuple[object, str]:
+    """A job's state: its word and look."""
+    asked = job.state is JobState.HELD and any(label.held_for == "second_copy" for label in job.labels)
+    return ASKED if asked else JOB[job.state.value]
 
 
 def carrier(code: str) -> str:
