@@ -221,3 +221,8 @@ def test_no_page_scrolls_sideways(page, street, width):
     for path in [*PAGES, order, printer, "/printers/groups/new"]:
         _goto(page, street, path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    for language in ("en", "zh"):  # the whole menu is to be seen, its last entry too
+        _goto(page, street, f"/printers?language={language}")
+        assert page.evaluate(
+            "(n => n.scrollWidth <= n.clientWidth && n.scrollHeight <= n.clientHeight)(document.querySelector('.bar nav'))"
+        ), language
