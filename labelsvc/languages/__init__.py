@@ -71,7 +71,8 @@ def write(pages: Iterable[Page], target: Target, out: BinaryIO, title: str = "")
 
 def finish(language: str, length: int) -> bytes:
     """What makes a printer understand again after a label of at most ``length`` bytes that may have been cut anywhere, without
-    printing or forgetting anything else; nothing where no such bytes are known."""
+    printing or forgetting anything else; nothing where no such bytes are known: in CPCL what fills the counted bytes of a graphic
+    is text, or feeds paper, in a printer that had the whole label."""
     speaks = {"zpl": zpl.finish, "tspl": tspl.finish, "escpos": escpos.finish}
     return speaks[language](length) if language in speaks else b""
 

@@ -15,6 +15,8 @@ Choices that are not obvious:
   printers obey ``ESC p`` (switch off) wherever they may meet it. The white dot that would spell it is blackened; between two
   black dots, so that no bar or module of two dots or more is touched.
 - ``200 200`` is said at every resolution: lengths are the printer's dots, and the manual knows no other figure.
+- A label that was cut on a cable can't be ended: ``ABORT`` ends a session, but not the counted bytes of ``CG``, and outside
+  a session these printers print what they get as text.
 - These printers have no cutter: ``cut`` goes unnoticed.
 
 Source: Zebra, CPCL Programming Manual (PROMAN-CPCL): 2-2 session, 3-1 text, 6 QR, 7-2 LINE, 7-7 CG, 11 escape commands.

@@ -116,12 +116,15 @@ def encode(page: Page, target: Target, title: str = "") -> bytes:
     return writing.end()
 
 
-def font_download(ttf: bytes, name: str) -> bytes:
+def font_download(ttf: bytes, name: str, packing: str = "zip") -> bytes:
     """A TrueType font to be kept in the printer under a name such as ``E:NOTO.TTF``, for ``Target.font``; sent once.
 
-    The font's bytes follow the command as they are: the printer counts them and looks for no command in them (``~DY``).
+    Its bytes go as letters, ``packing`` says how: ``zip`` is Z64, whose check sum the printer compares; else hexadecimal,
+    which every printer reads. As they are (format B) they would be counted, and of a download that was cut the printer
+    would take the rest out of the next labels; letters end at the next caret or tilde.
+
     Invalid if the name isn't a drive (R: is forgotten when power goes, E: stays), one to eight letters or digits, and
-    ``.TTF``, or the bytes are no TrueType font.
+    ``.TTF``, or the bytes are no TrueType font. Source: Zebra, ZPL programming guide: ~DY, ^GF, ZB64 encoding.
     """
     named = _FONT_NAME.fullmatch(name)
     if named is None:
@@ -132,7 +135,8 @@ def font_download(ttf: bytes, name: str) -> bytes:
         )
     if ttf[:4] not in {b"\0\1\0\0", b"true"}:
         raise Invalid("These bytes are no TrueType font", code="font.format", field="font")
-    return f"~DY{named[1]},B,T,{len(ttf)},,".encode("ascii") + ttf
+    letters = graphics.z64(ttf) if packing == "zip" else ttf.hex().upper()
+    return f"~DY{named[1]},A,T,{len(ttf)},,{letters}\r\n".encode("ascii")
 
 
 _FONT_NAME = re.compile(r"([REBA]:[A-Z0-9]{1,8})\.TT[FE]")

@@ -127,13 +127,14 @@ class Rendering:
         if wanted.letters != "font" or wanted.font != DOWNLOADED or wanted.language != "zpl":
             return None
         with self._lock:
-            found = self._downloads.get(wanted.font)
+            found = self._downloads.get(wanted.graphics)
         if found is None:
             ttf = fonts.static_ttf(DOWNLOADED_FACE, "gb2312", self._font_folder)
-            data = zpl.font_download(ttf, DOWNLOADED)
-            found = Download(DOWNLOADED, hashlib.sha256(data).hexdigest(), data)
+            data = zpl.font_download(ttf, DOWNLOADED, wanted.graphics)
+            # The digest is the font's: one that is in the printer already needn't go again because it would be packed otherwise.
+            found = Download(DOWNLOADED, hashlib.sha256(ttf).hexdigest(), data)
             with self._lock:
-                self._downloads[wanted.font] = found
+                self._downloads[wanted.graphics] = found
         return found
 
     def _pages(

@@ -162,11 +162,11 @@ def test_a_font_is_sent_once_and_remembered(room, tmp_path):
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203", letters="font", font=DOWNLOADED)
         # As large as a real one, which takes seconds to cut; its content is no matter to the wire.
         size = 500_000
-        data = zpl.font_download(b"\0\1\0\0" + bytes(size), DOWNLOADED)
-        room.jobs.rendering._downloads[DOWNLOADED] = Download(DOWNLOADED, "d" * 64, data)
+        data = zpl.font_download(b"\0\1\0\0" + bytes(size), DOWNLOADED, "runs")
+        room.jobs.rendering._downloads["runs"] = Download(DOWNLOADED, "d" * 64, data)
 
         def fonts_received(of: VirtualPrinter) -> int:
-            return of.state()["bytes_received"] // size
+            return of.state()["bytes_received"] // len(data)
 
         for number in (1, 2):
             assert room.wait(room.print(f"LABEL{number}")).state is JobState.DONE

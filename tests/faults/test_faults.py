@@ -24,6 +24,7 @@ from labelsvc.db import Database
 from labelsvc.labels import StandardTemplates
 from labelsvc.languages import escpos, tspl, zpl
 from labelsvc.printing import (
+    DOWNLOADED,
     DocumentRequest,
     LabelState,
     Printers,
@@ -33,6 +34,7 @@ from labelsvc.printing import (
     Spooler,
     journal,
 )
+from labelsvc.printing.rendering import Download
 from labelsvc.security import Accounts, Actor, Sealer, StoreKind
 
 pytestmark = pytest.mark.usefixtures("sqlite_database")
@@ -290,6 +292,27 @@ def test_usb_unplugged(bench, tmp_path, language, whole):
         assert bench.states(other, settled=True) == [PRINTED]
         assert bench.states(job) == [PRINTED if whole and language == "zpl" else UNCERTAIN]
         assert bench.came_out() == (["0", "1", "2"] if whole else ["0", "2"])
+
+
+def test_usb_unplugged_within_a_font(bench, tmp_path):
+    """Pulled in the middle of a font: it goes again, whole, and the half that lies in the printer swallows nothing of what follows."""
+    path = tmp_path / "usb"
+    with (
+        Bus([Plug(path)]).installed(),
+        bench.printing("zpl", "usb://0525:a4a8/S1", usb=path, serial="S1", usb_id="0525:a4a8") as device,
+    ):
+        font = zpl.font_download(b"\0\1\0\0" + os.urandom(20_000), DOWNLOADED, "runs")
+        bench.jobs.rendering._downloads["runs"] = Download(DOWNLOADED, "d" * 64, font)
+        received = device.state()["bytes_received"]
+        device.faults(die_after_bytes=len(font) // 2)
+        printer = bench.printers.get(bench.actor, "p")
+        bench.printers.edit(bench.actor, printer.id, letters="font", font=DOWNLOADED)
+        job = bench.order("1", "2")
+        bench.until_state("not_ready", "unreachable")
+        device.faults(unplugged=False)
+        assert bench.states(job, settled=True) == [PRINTED, PRINTED]
+        assert device.state()["bytes_received"] - received > len(font) * 3 // 2
+        assert bench.came_out() == ["0", "1", "2"]
 
 
 # ---------------------------------------------------------------- on this machine

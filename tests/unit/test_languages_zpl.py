@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import itertools
 import re
 import zlib
@@ -350,11 +351,12 @@ def test_what_the_printers_font_lacks_goes_as_dots(coverage, native):
             assert differing(drawn(label, coverage=coverage, **BY_FONT), raster.image(label)) == 0
 
 
-def test_our_own_font_downloaded_draws_where_the_layout_is():
+@pytest.mark.parametrize("packing", ["zip", "runs"])
+def test_our_own_font_downloaded_draws_where_the_layout_is(packing):
     """Our font, downloaded by ~DY and drawn by zplkit through ^A@, lies on the layout's baseline and stays in the layout's
-    width."""
+    width; however it is packed."""
     words = "收件人欧阳晓晴 浙江省 1381234"
-    font = language.font_download(fonts.subset_ttf("sans-400", words), "E:NOTO.TTF")
+    font = language.font_download(fonts.subset_ttf("sans-400", words), "E:NOTO.TTF", packing)
     mark = text(words, x=40, y=60, size=40)
     label = page(mark, size=(700, 160))
     stream = zpl(label, letters="font", font="E:NOTO.TTF")
@@ -366,10 +368,17 @@ def test_our_own_font_downloaded_draws_where_the_layout_is():
 
 
 def test_a_font_download_is_the_font_and_nothing_else():
-    """~DY carries the font's bytes as they are under a name that is checked; other names and other files are refused."""
+    """~DY carries the font under a name that is checked, in letters, so that the next command ends one that was cut; other
+    names and other files are refused."""
     font = fonts.subset_ttf("sans-400", "收")
-    sent = language.font_download(font, "E:NOTO.TTF")
-    assert sent == b"~DYE:NOTO,B,T,%d,," % len(font) + font
+    head = b"~DYE:NOTO,A,T,%d,," % len(font)
+    sent = language.font_download(font, "E:NOTO.TTF", "runs")
+    assert sent.startswith(head) and bytes.fromhex(sent.removeprefix(head).decode()) == font
+    zipped = language.font_download(font, "E:NOTO.TTF").removeprefix(head).strip().decode()
+    _, kind, letters, check = zipped.split(":")
+    assert (kind, zlib.decompress(base64.b64decode(letters))) == ("Z64", font)
+    assert int(check, 16) == binascii.crc_hqx(letters.encode(), 0)
+    assert not set(b"^~") & set(zipped.encode())
     for name in ("NOTO.TTF", "E:NOTO^XZ.TTF", "E:TOOLONGNAME.TTF", "E:NOTO", "C:NOTO.TTF", "E:NOTO.TTF\n"):
         with pytest.raises(Invalid) as refused:
             language.font_download(font, name)
