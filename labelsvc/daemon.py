@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Protocol
 
-from labelsvc.db import Database
+from labelsvc.db import Database, News, elapsed
 from labelsvc.dropship import Bindings, Orders
 from labelsvc.errors import LabelsvcError, Unavailable
 from labelsvc.labels import StandardTemplates, compose
@@ -55,6 +55,8 @@ log = get_logger("daemon")
 
 #: How often waybills left open are looked after, and printing's news read.
 ROUND_S = 1.0
+#: What is due by the day needn't be looked for each second.
+_ERASURE_REST_S = 60.0
 #: How long the driver or our own writers may hang before only a new process helps; all that is waited for ends sooner.
 STUCK_S = 90.0
 
@@ -239,6 +241,7 @@ class Erasure:
         self._database = database
         self._age = timedelta(days=days)
         self._rooms = rooms
+        self._rests_until = 0.0
 
     @classmethod
     def of(cls, rooms: Rooms, days: int) -> Erasure:
@@ -258,11 +261,29 @@ class Erasure:
         return {name: room.erasable(before) if self._age else 0 for name, room in self._rooms.items()}
 
     def round(self) -> int:
-        """Erase what is due, as far as a batch goes; how much was."""
-        if not self._age:
+        """Erase what is due, as far as a batch goes; how much was. Where nothing was, it isn't looked for again at once."""
+        if not self._age or elapsed() < self._rests_until:
             return 0
         before = self._database.now() - self._age
-        return sum(room.erase(before) for room in self._rooms.values())
+        erased = sum(room.erase(before) for room in self._rooms.values())
+        self._rests_until = 0.0 if erased else elapsed() + _ERASURE_REST_S
+        return erased
+
+
+def _with_news(database: Database, duty: Callable[[], object]) -> Callable[[], object]:
+    """A duty that has something to do only when something was committed, so that a quiet house costs nothing."""
+    news = News(database)
+
+    @wraps(duty)
+    def done() -> None:
+        if news():
+            try:
+                duty()
+            except BaseException:
+                news.forget()
+                raise
+
+    return done
 
 
 def _warm_up(templates: StandardTemplates) -> None:
@@ -320,8 +341,9 @@ def serve(settings: Settings) -> None:
         erasure = Erasure.of(rooms, settings.erase_after_days)
         waybills = rooms.waybills
         waybills.take_over()
-        follow = [spooler.origin.follow] if settings.spooler else []
-        running.append(Rounds("rounds", rooms.jobs.expire, *follow, waybills.follow_printing, erasure.round))
+        follow = [_with_news(rooms.database, spooler.origin.follow)] if settings.spooler else []
+        follow.append(_with_news(rooms.database, waybills.follow_printing))
+        running.append(Rounds("rounds", rooms.jobs.expire, *follow, erasure.round))
         running.append(
             Rounds(
                 "network rounds",

@@ -324,6 +324,40 @@ class Apart:
                 connection.close()
 
 
+class News:
+    """Whether anything was committed since it was last asked, by whichever process: for what need only look when it was. 新变化
+
+    SQLite tells in microseconds. Where that can't be told, on PostgreSQL, there always is news. For one thread.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._path = database.path
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+
+    def __call__(self) -> bool:
+        """True the first time."""
+        if self._path is None:
+            return True
+        try:
+            if self._connection is None:
+                self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:  # who looks will hear what is wrong
+            self.forget()
+            return True
+        news = version != self._version
+        self._version = version
+        return bool(news)
+
+    def forget(self) -> None:
+        """What it told wasn't seen to: there is news the next time, whatever happened."""
+        connection, self._connection = self._connection, None
+        self._version = -1
+        if connection is not None:
+            connection.close()
+
+
 #: What ``notify`` tells goes over this channel of PostgreSQL's.
 _CHANNEL = "labelsvc"
 

@@ -36,10 +36,18 @@ __all__ = [
     "media_type",
     "raster",
     "read_port_status",
+    "require",
     "tspl",
     "write",
     "zpl",
 ]
+
+
+def require(target: Target) -> None:
+    """Raise Invalid for a target that no page can be said to: ``language.unknown``, or ``font.name``. Any other takes every
+    page of its resolution, so who composed a page needn't encode it to know that it can be printed."""
+    if _language(target.language) is zpl:
+        zpl.require_font(target)
 
 
 def encode(page: Page, target: Target, title: str = "") -> bytes:

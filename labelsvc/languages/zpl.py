@@ -149,9 +149,14 @@ class _Kept(NamedTuple):
     font_named: bool
 
 
-def _opening(page: Page, target: Target) -> str:
+def require_font(target: Target) -> None:
+    """Raise Invalid ``font.name`` for a font in the printer that isn't named as ZPL names one."""
     if target.letters == "font" and not _FONT_NAME.fullmatch(target.font):
         raise Invalid("The printer's font must be named like E:SIMSUN.TTF", code="font.name", field="font")
+
+
+def _opening(page: Page, target: Target) -> str:
+    require_font(target)
     darkness = "" if target.darkness is None else f"~SD{min(30, max(0, target.darkness)):02d}"
     speed = "" if target.speed is None else f"^PR{target.speed}"
     cut = "^MMC" if target.cut else ""

@@ -1,6 +1,6 @@
 """Print jobs: submit, look, wait, hold, cancel, resolve, reprint, open as PDF; never a byte on a wire.
 
-Hides validation, idempotency and the check that renders every document before anything is stored. Sending is the spooler's.
+Hides validation, idempotency and the check that composes every document before anything is stored. Sending is the spooler's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import operator
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ from labelsvc.printing.model import (
     Turn,
 )
 from labelsvc.printing.printers import Printers
-from labelsvc.printing.rendering import Rendered, Rendering, require_whole
+from labelsvc.printing.rendering import Rendering, require_whole
 from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.wakeups import Wakeups
 from labelsvc.security import Actor, Audit, Right, fingerprint
@@ -64,7 +64,7 @@ MAX_DEPTH = 16
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
 #: Control, format, surrogate, private and unassigned characters, line and paragraph separators.
 _UNPRINTABLE = frozenset(["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
-#: So many of a job's first labels need not be rendered again when their turn comes. All of a large job would fill memory.
+#: So many of a job's first labels need not be composed again when their turn comes. All of a large job would fill memory.
 _REMEMBERED = 32
 
 
@@ -101,17 +101,20 @@ class PrintJobs:
         """
         actor.require(Right.PRINT)
         _validate(request)
-        fingerprint = self._fingerprint("print job", _canonical(request))
-        known = self._known(actor, request.key, fingerprint)
-        if known is not None:
-            return known
-        printer = self._printers.for_request(actor, request.printer)
+        documents = [replace(document, data=_plain(document.data)) for document in request.documents]
+        fingerprint = self._fingerprint("print job", _canonical(request, documents))
+        with self._database.reading() as connection:
+            known = self._known(connection, actor, request.key, fingerprint)
+            if known is not None:
+                return known
+            printer = self._printers.for_request(actor, request.printer, connection)
+            areas = _areas(connection, actor, documents)
         now = self._database.now()
-        count = len(request.documents)
+        count = len(documents)
         devices = self._kinds(printer)
         checked = [
-            self._checked(actor, devices, document, f"documents[{number - 1}]", (number, count, now))
-            for number, document in enumerate(request.documents, 1)
+            self._checked(devices, document, f"documents[{number - 1}]", (number, count, now), area)
+            for number, (document, area) in enumerate(zip(documents, areas, strict=True), 1)
         ]
         job = journal.NewJob(
             store_id=actor.store_id,
@@ -128,7 +131,7 @@ class PrintJobs:
             asked_until=now + self._ask,
             to_group=printer.is_group,
         )
-        return self._store(actor, devices[0], job, [each.rendered for each in checked if each.rendered], now)
+        return self._store(actor, devices[0], job, [each.pages for each in checked if each.pages], now)
 
     def reprint(
         self, actor: Actor, label_id: str, reason: str, key: str, printer: str | None = None
@@ -146,10 +149,10 @@ class PrintJobs:
             raise Invalid("the reprint is wrong", code="reprint.invalid", errors=faults)
         fingerprint = self._fingerprint("reprint", [label_id, reason, printer])
         while True:
-            known = self._known(actor, key, fingerprint)
-            if known is not None:
-                return known
             with self._database.reading() as connection:
+                known = self._known(connection, actor, key, fingerprint)
+                if known is not None:
+                    return known
                 first = _label(connection, actor, label_id)
                 _require_on_paper(first)
                 stored = journal.document_of(connection, label_id)
@@ -162,7 +165,6 @@ class PrintJobs:
             now = self._database.now()
             devices = self._kinds(place)
             checked = self._checked(
-                actor,
                 devices,
                 DocumentRequest(
                     template=stored.template,
@@ -175,7 +177,8 @@ class PrintJobs:
                 ),
                 "label",
                 (1, 1, now),
-                stored=stored,
+                stored.area_text,
+                stored.images,
                 reprint_of=first.reprint_of or first.id,
                 reprint_count=count,
             )
@@ -198,8 +201,7 @@ class PrintJobs:
                 return journal.reprints(connection, first) + 1 == count
 
             try:
-                rendered_now = [checked.rendered] if checked.rendered else []
-                return self._store(actor, devices[0], job, rendered_now, now, still_this_count)
+                return self._store(actor, devices[0], job, [checked.pages], now, still_this_count)
             except _Overtaken:  # another reprint took this count, and it stands on the label
                 continue
 
@@ -251,12 +253,11 @@ class PrintJobs:
         """The job once all its labels are settled (an uncertain one is), or as it is after ``timeout_s``."""
         actor.require(Right.READ_JOBS)
         end = time.monotonic() + timeout_s
-        with self._database.reading() as connection:
-            _job(connection, actor, job_id)
         while True:
             turn = self.wakeups.turn
             with self._database.reading() as connection:
-                if journal.job_states(connection, job_id) <= SETTLED or time.monotonic() >= end:
+                states = journal.job_states(connection, actor.store_id, job_id)
+                if states <= SETTLED or time.monotonic() >= end:  # no states: no such job
                     return _job(connection, actor, job_id)
             self.wakeups.wait_for_change(turn, max(0.0, end - time.monotonic()))
 
@@ -563,9 +564,8 @@ class PrintJobs:
             take_turn(connection, journal.TURN)
             yield connection
 
-    def _known(self, actor: Actor, key: str, fingerprint: str) -> PrintJob | None:
-        with self._database.reading() as connection:
-            found = journal.find_job_by_key(connection, actor.store_id, key)
+    def _known(self, connection: Connection, actor: Actor, key: str, fingerprint: str) -> PrintJob | None:
+        found = journal.find_job_by_key(connection, actor.store_id, key)
         if found is None:
             return None
         job, stored = found
@@ -578,20 +578,20 @@ class PrintJobs:
 
     def _checked(
         self,
-        actor: Actor,
         devices: Sequence[Printer],
         document: DocumentRequest,
         field: str,
         place: tuple[int, int, datetime],
-        stored: Document | None = None,
+        area_text: str | None,
+        images: Mapping[str, bytes] | None = None,
         reprint_of: str | None = None,
         reprint_count: int = 0,
     ) -> _Checked:
-        """Render once for each kind of device that it may come out of, so that a fault reaches the person who can mend it;
+        """Compose once for each kind of device that it may come out of, so that a fault reaches the person who can mend it;
         faults name the document's field, and what is kept is the first device's.
 
-        ``place`` is the document's number, of how many, and when; ``stored`` the one that a reprint repeats, whose custom
-        area and pictures it keeps.
+        ``place`` is the document's number, of how many, and when; ``area_text`` the custom area that stands on it, and
+        ``images`` the pictures of the label that a reprint repeats.
         """
         try:
             text = ""
@@ -608,15 +608,13 @@ class PrintJobs:
                 started_at=place[2],
                 no=place[0],
                 count=place[1],
-                area_text=stored.area_text if stored else self._area_text(actor, document),
+                area_text=area_text,
                 picture=document.picture,
-                images=stored.images if stored else {},
+                images=images or {},
             )
             for other in devices[1:]:
                 self.rendering.check(wanted, other, self._printers.profile(other))
-            checked, pages, rendered = self.rendering.check(
-                wanted, devices[0], self._printers.profile(devices[0])
-            )
+            checked, pages = self.rendering.check(wanted, devices[0], self._printers.profile(devices[0]))
         except NotFound as fault:
             raise Invalid("no such template", code=fault.code, field=f"{field}.template") from None
         except TemplateError as fault:
@@ -628,7 +626,7 @@ class PrintJobs:
             journal.NewDocument(
                 template=document.template,
                 template_text=text,
-                data=_plain(document.data),
+                data=dict(document.data),
                 title=document.title,
                 subject=document.subject,
                 copies=document.copies,
@@ -647,13 +645,13 @@ class PrintJobs:
                 area_text=checked.area_text,
                 picture=checked.picture,
                 images=checked.images,
-                pages=rendered.pages,
+                pages=len(pages),
                 reprint_of=reprint_of,
                 reprint_count=reprint_count,
                 number=second_copies.number_of(document, pages),
                 replaces=document.replaces,
             ),
-            rendered if place[0] <= _REMEMBERED else None,
+            pages if place[0] <= _REMEMBERED else (),
         )
 
     def _kinds(self, printer: Printer) -> list[Printer]:
@@ -687,24 +685,19 @@ class PrintJobs:
             reason=f"moved from {before.name} to {after.name}",
         )
 
-    def _area_text(self, actor: Actor, document: DocumentRequest) -> str | None:
-        """The printing store's own custom area of a standard template (T6)."""
-        if document.picture is not None or document.template_text is not None:
-            return None
-        with self._database.reading() as connection:
-            found = store.find_area(connection, actor.store_id, document.template)
-        return found.text if found else None
-
     def _store(
         self,
         actor: Actor,
         printer: Printer,
         job: journal.NewJob,
-        rendered: list[Rendered],
+        pages: list[tuple[Page, ...]],
         now: datetime,
         still_true: Callable[[Connection], bool] = lambda _: True,
     ) -> PrintJob:
-        """One transaction; the job that the store has under this key, whoever of racing twins stored it."""
+        """One transaction; the job that the store has under this key, whoever of racing twins stored it.
+
+        ``pages`` are those of the first documents, for ``printer``: to be remembered.
+        """
         try:
             with self._database.transaction(journal.TURN) as connection:
                 if not still_true(connection):
@@ -715,19 +708,19 @@ class PrintJobs:
                         raise Refused(
                             "the label is blocked", code="label.blocked", reason=blocked, document=number
                         )
-                job_id, document_ids = journal.insert_job(connection, _asking(connection, job, now), now)
+                stored, document_ids = journal.insert_job(connection, _asking(connection, job, now), now)
         except journal.KeyTaken:
-            known = self._known(actor, job.key, job.fingerprint)
+            with self._database.reading() as connection:
+                known = self._known(connection, actor, job.key, job.fingerprint)
             if known is None:
                 raise Conflict("the job can't be stored") from None
             return known
         profile = self._printers.profile(printer)
-        for document_id, each in zip(document_ids, rendered, strict=False):
+        for document_id, each in zip(document_ids, pages, strict=False):
             self.rendering.remember(document_id, printer, profile, each)
-        log.info("print.accepted", job=job_id, printer=job.printer_id, count=len(document_ids))
-        self._tell(job.printer_id)
-        with self._database.reading() as connection:
-            return _job(connection, actor, job_id)
+        log.info("print.accepted", job=stored.id, printer=job.printer_id, count=len(document_ids))
+        self._tell(job.printer_id, is_group=job.to_group)
+        return stored
 
     def _move(self, actor: Actor, job_id: str, before: set[LabelState], after: LabelState) -> PrintJob:
         actor.require(Right.PRINT)
@@ -756,8 +749,8 @@ class PrintJobs:
         self._tell(job.printer_id)
         return job
 
-    def _tell(self, printer_id: str) -> None:
-        self._printers.wake(printer_id)
+    def _tell(self, printer_id: str, is_group: bool = True) -> None:
+        self._printers.wake(printer_id, is_group)
         self.wakeups.tell_change()
 
     # the last method, because its name hides the type
@@ -796,6 +789,17 @@ def _waiting(job: PrintJob, label_ids: Collection[str] | None) -> list[Label]:
     return waiting
 
 
+def _areas(connection: Connection, actor: Actor, documents: Iterable[DocumentRequest]) -> list[str | None]:
+    """The printing store's own custom area for each document: where it is of a standard template (T6), and the store has one."""
+    names = [
+        document.template if document.picture is None and document.template_text is None else None
+        for document in documents
+    ]
+    found = [store.find_area(connection, actor.store_id, name) for name in {*names} if name is not None]
+    texts: dict[str | None, str] = {area.template: area.text for area in found if area}
+    return [texts.get(name) for name in names]
+
+
 def _asking(connection: Connection, job: journal.NewJob, now: datetime) -> journal.NewJob:
     """The job with a question at each second copy of a waybill number; a reprint said its reason (W8) and isn't asked."""
     numbers = [found.number for found in job.documents if found.number and not found.reprint_of]
@@ -818,13 +822,13 @@ def _asking(connection: Connection, job: journal.NewJob, now: datetime) -> journ
 
 
 class _Overtaken(Exception):
-    """What the request was rendered from is no longer true; render again."""
+    """What the request was composed from is no longer true; compose again."""
 
 
 @dataclass(frozen=True)
 class _Checked:
     document: journal.NewDocument
-    rendered: Rendered | None
+    pages: tuple[Page, ...]  #: to be remembered; none beyond the first documents of a job
 
 
 def _job(connection: Connection, actor: Actor, job_id: str) -> PrintJob:
@@ -983,7 +987,7 @@ def _data_fault(data: object) -> str:
         level = deeper
     else:
         return f"is more than {MAX_DEPTH} levels deep"
-    if len(json.dumps(_plain(data), ensure_ascii=False).encode()) > MAX_DATA_BYTES:
+    if len(json.dumps(data, ensure_ascii=False, default=dict).encode()) > MAX_DATA_BYTES:
         return f"is over {MAX_DATA_BYTES} bytes"
     return ""
 
@@ -1002,8 +1006,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _canonical(request: PrintRequest) -> Any:
-    """The request's content; not the key, and not the origin, which is the door's."""
+def _canonical(request: PrintRequest, documents: Iterable[DocumentRequest]) -> Any:
+    """The request's content, with its documents made plain; not the key, and not the origin, which is the door's."""
     return [
         request.printer,
         request.lane,
@@ -1012,7 +1016,7 @@ def _canonical(request: PrintRequest) -> Any:
             [
                 document.template,
                 document.template_text,
-                _plain(document.data),
+                document.data,
                 document.copies,
                 document.subject,
                 document.title,
@@ -1022,7 +1026,7 @@ def _canonical(request: PrintRequest) -> Any:
                 *_picture_facts(document.picture),
                 *([{"number": document.number}] if document.number is not None else []),
             ]
-            for document in request.documents
+            for document in documents
         ],
         *([{"expire_s": request.expire_s}] if request.expire_s is not None else []),
     ]

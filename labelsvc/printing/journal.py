@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,12 +24,12 @@ from sqlalchemy import (
     Index,
     Integer,
     Row,
-    Select,
     String,
     Table,
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -270,6 +270,9 @@ _PORTION = 200
 #: What lists and steps need of a label; never its bytes, which only the sender has in hand.
 _LABEL = [column for column in labels.c if column.name != "bytes"]
 
+# Statements on a label's way from a request to paper stand made beside what asks them: making one takes longer than SQLite
+# takes to answer it.
+
 
 # ---------------------------------------------------------------- printers
 
@@ -383,23 +386,25 @@ def require_free_name(connection: Connection, store_id: str, name: str, but: str
         raise _name_taken()
 
 
+_FIND_PRINTER = select(printers).where(
+    printers.c.store_id == bindparam("store_id"),
+    printers.c.removed_at.is_(None),
+    or_(
+        printers.c.id == bindparam("called"),
+        printers.c.name == bindparam("called"),
+        printers.c.id.in_(
+            select(printer_aliases.c.printer_id).where(
+                printer_aliases.c.store_id == bindparam("store_id"),
+                printer_aliases.c.name == bindparam("called"),
+            )
+        ),
+    ),
+)
+
+
 def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Printer | None:
     """The store's printer, or group, with this id, name or alias."""
-    row = connection.execute(
-        select(printers).where(
-            printers.c.store_id == store_id,
-            printers.c.removed_at.is_(None),
-            or_(
-                printers.c.id == id_or_name,
-                printers.c.name == id_or_name,
-                printers.c.id.in_(
-                    select(printer_aliases.c.printer_id).where(
-                        printer_aliases.c.store_id == store_id, printer_aliases.c.name == id_or_name
-                    )
-                ),
-            ),
-        )
-    ).first()
+    row = connection.execute(_FIND_PRINTER, {"store_id": store_id, "called": id_or_name}).first()
     return _printer(row) if row else None
 
 
@@ -440,13 +445,14 @@ def printers_of(connection: Connection, store_id: str) -> list[Printer]:
     return [_printer(row) for row in rows]
 
 
+_DRIVEN = select(printers).where(
+    printers.c.id == bindparam("printer_id"), printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
+)
+
+
 def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
     """The printer if labels may be sent to it now: not paused, not removed."""
-    row = connection.execute(
-        select(printers).where(
-            printers.c.id == printer_id, printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
-        )
-    ).first()
+    row = connection.execute(_DRIVEN, {"printer_id": printer_id}).first()
     return _printer(row) if row else None
 
 
@@ -454,18 +460,21 @@ def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
 _FORGOTTEN = timedelta(seconds=150)
 
 
+_GROUPS_OF = (
+    select(printers.c.id, printers.c.mode, printer_members.c.position)
+    .join(printer_members, printer_members.c.group_id == printers.c.id)
+    .where(
+        printer_members.c.printer_id == bindparam("printer_id"),
+        printers.c.removed_at.is_(None),
+        printers.c.paused_at.is_(None),
+    )
+)
+
+
 def queues_of(connection: Connection, printer_id: str, now: datetime) -> list[str]:
     """Whose labels a printer may take now: its own, and those of its groups unless one before it in the group can."""
     found = [printer_id]
-    groups = connection.execute(
-        select(printers.c.id, printers.c.mode, printer_members.c.position)
-        .join(printer_members, printer_members.c.group_id == printers.c.id)
-        .where(
-            printer_members.c.printer_id == printer_id,
-            printers.c.removed_at.is_(None),
-            printers.c.paused_at.is_(None),
-        )
-    ).all()
+    groups = connection.execute(_GROUPS_OF, {"printer_id": printer_id}).all()
     for group in groups:
         if group.mode == MODES[0]:
             before = connection.execute(
@@ -574,26 +583,34 @@ class NewJob:
     asked_until: datetime | None = None  #: second copies that nobody confirmed are cancelled then
 
 
-def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str, list[str]]:
-    """Store a job with its documents and labels; answers its id and its documents' ids, in order.
+_INSERT_JOB, _INSERT_DOCUMENTS = print_jobs.insert(), documents.insert()
+_INSERT_LABELS, _INSERT_CHANGES = labels.insert(), changes.insert()
+_LABEL_FIELDS = frozenset(each.name for each in fields(Label))
+#: What a label is stored with; the other fields come to be as it is printed.
+_FRESH = _LABEL_FIELDS - {"sent_at", "settled_at", "bytes_count", "sent_no"}
+
+
+def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[PrintJob, list[str]]:
+    """Store a job with its documents and labels; answers it as ``find_job`` would, and its documents' ids, in order.
 
     Raises KeyTaken if the store used the key before: the constraint decides, so that of racing twins one wins.
     """
     job_id = new_id()
     try:
         connection.execute(
-            print_jobs.insert().values(
-                id=job_id,
-                store_id=job.store_id,
-                printer_id=job.printer_id,
-                key=job.key,
-                fingerprint=job.fingerprint,
-                lane=job.lane,
-                origin=job.origin,
-                created_by=job.created_by,
-                created_at=now,
-                expires_at=job.expires_at,
-            )
+            _INSERT_JOB,
+            {
+                "id": job_id,
+                "store_id": job.store_id,
+                "printer_id": job.printer_id,
+                "key": job.key,
+                "fingerprint": job.fingerprint,
+                "lane": job.lane,
+                "origin": job.origin,
+                "created_by": job.created_by,
+                "created_at": now,
+                "expires_at": job.expires_at,
+            },
         )
     except IntegrityError:
         raise KeyTaken from None
@@ -601,10 +618,10 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
     numbered = list(enumerate(zip(document_ids, job.documents, strict=True), start=1))
     for start in range(0, len(numbered), _PORTION):
         connection.execute(
-            documents.insert(),
+            _INSERT_DOCUMENTS,
             [_document_row(job_id, *one) for one in numbered[start : start + _PORTION]],
         )
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": new_id(),
             "job_id": job_id,
@@ -633,7 +650,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
         for no, document in enumerate(job.documents, start=1)
         for copy_no in range(1, document.copies + 1)
     ]
-    connection.execute(labels.insert(), rows)
+    connection.execute(_INSERT_LABELS, rows)
     _record(
         connection,
         [
@@ -652,7 +669,33 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[str,
         ],
     )
     notify(connection, job.printer_id)
-    return job_id, document_ids
+    made = [
+        Label(**{name: row[name] for name in _FRESH} | {"state": LabelState(row["state"])}) for row in rows
+    ]
+    stored = PrintJob(
+        id=job_id,
+        store_id=job.store_id,
+        printer_id=job.printer_id,
+        state=derive([label.state for label in made]),
+        key=job.key,
+        lane=job.lane,
+        origin=job.origin,
+        created_by=job.created_by,
+        created_at=now,
+        labels=tuple(made),
+        expires_at=job.expires_at,
+        warnings=tuple(
+            JobWarning(document_no=no, **warning)
+            for no, document in enumerate(job.documents, start=1)
+            for warning in document.warnings
+        ),
+        grades=tuple(
+            DocumentGrade(no, document.grade)
+            for no, document in enumerate(job.documents, start=1)
+            if document.grade
+        ),
+    )
+    return stored, document_ids
 
 
 def _earlier(*times: datetime | None) -> datetime | None:
@@ -692,7 +735,7 @@ class KeyTaken(Exception):
 def _record(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Append to the feed, in the caller's turn (asked for once more: a forgotten one would lose news silently)."""
     take_turn(connection, TURN)
-    connection.execute(changes.insert(), rows)
+    connection.execute(_INSERT_CHANGES, rows)
 
 
 def _label(row: Row[Any]) -> Label:
@@ -736,24 +779,29 @@ def _without_content(picture: Picture | None) -> dict[str, Any] | None:
     }
 
 
-def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
-    """The jobs of a query on print_jobs, in its order, each with its labels and warnings: three queries for any number."""
-    rows = connection.execute(query).all()
+_LABELS_OF_JOBS = (
+    select(*_LABEL)
+    .where(labels.c.job_id.in_(bindparam("job_ids", expanding=True)))
+    .order_by(labels.c.document_no, labels.c.copy_no)  # not seq: a moved label went behind others
+)
+_WARNINGS_OF_JOBS = (
+    select(documents.c.job_id, documents.c.no, documents.c.warnings, documents.c.grade)
+    .where(documents.c.job_id.in_(bindparam("job_ids", expanding=True)))
+    .order_by(documents.c.no)
+)
+
+
+def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[PrintJob]:
+    """The jobs of these rows of print_jobs, in their order, each with its labels and warnings: two queries for any number."""
+    if not rows:
+        return []
     ids = [row.id for row in rows]
     found: dict[str, list[Label]] = {job_id: [] for job_id in ids}
-    for label in connection.execute(
-        select(*_LABEL)
-        .where(labels.c.job_id.in_(ids))
-        .order_by(labels.c.document_no, labels.c.copy_no)  # not seq: a moved label went behind others
-    ):
+    for label in connection.execute(_LABELS_OF_JOBS, {"job_ids": ids}):
         found[label.job_id].append(_label(label))
     warned: dict[str, list[JobWarning]] = {job_id: [] for job_id in ids}
     graded: dict[str, list[DocumentGrade]] = {job_id: [] for job_id in ids}
-    for document in connection.execute(
-        select(documents.c.job_id, documents.c.no, documents.c.warnings, documents.c.grade)
-        .where(documents.c.job_id.in_(ids))
-        .order_by(documents.c.no)
-    ):
+    for document in connection.execute(_WARNINGS_OF_JOBS, {"job_ids": ids}):
         warned[document.job_id] += [
             JobWarning(document_no=document.no, **warning) for warning in document.warnings
         ]
@@ -779,24 +827,34 @@ def _jobs(connection: Connection, query: Select[Any]) -> list[PrintJob]:
     ]
 
 
+_FIND_JOB = select(print_jobs).where(
+    print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.id == bindparam("job_id")
+)
+_FIND_JOB_BY_KEY = select(print_jobs).where(
+    print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.key == bindparam("key")
+)
+_JOB_STATES = (
+    select(labels.c.state)
+    .where(labels.c.job_id == bindparam("job_id"), labels.c.store_id == bindparam("store_id"))
+    .distinct()
+)
+
+
 def find_job(connection: Connection, store_id: str, job_id: str) -> PrintJob | None:
     """The store's job with this id."""
-    found = _jobs(
-        connection, select(print_jobs).where(print_jobs.c.store_id == store_id, print_jobs.c.id == job_id)
-    )
+    found = _jobs(connection, connection.execute(_FIND_JOB, {"store_id": store_id, "job_id": job_id}).all())
     return found[0] if found else None
 
 
 def find_job_by_key(connection: Connection, store_id: str, key: str) -> tuple[PrintJob, str] | None:
     """The store's job with this idempotency key, and its content's fingerprint."""
-    query = select(print_jobs).where(print_jobs.c.store_id == store_id, print_jobs.c.key == key)
-    row = connection.execute(query).first()
-    return (_jobs(connection, query)[0], row.fingerprint) if row else None
+    row = connection.execute(_FIND_JOB_BY_KEY, {"store_id": store_id, "key": key}).first()
+    return (_jobs(connection, [row])[0], row.fingerprint) if row else None
 
 
-def job_states(connection: Connection, job_id: str) -> set[LabelState]:
-    """The states of a job's labels; cheaper than the job, for those who wait."""
-    rows = connection.execute(select(labels.c.state).where(labels.c.job_id == job_id).distinct())
+def job_states(connection: Connection, store_id: str, job_id: str) -> set[LabelState]:
+    """The states of a job's labels, none if the store has no such job; cheaper than the job, for those who wait."""
+    rows = connection.execute(_JOB_STATES, {"store_id": store_id, "job_id": job_id})
     return {LabelState(row.state) for row in rows}
 
 
@@ -844,7 +902,7 @@ def list_jobs(
                 labels.c.store_id == store_id, labels.c.state.in_(_RARE[state])
             )
             query = query.where(print_jobs.c.id.in_(open_ones))
-    return _jobs(connection, query.order_by(print_jobs.c.id.desc()).limit(limit))
+    return _jobs(connection, connection.execute(query.order_by(print_jobs.c.id.desc()).limit(limit)).all())
 
 
 def count_states(connection: Connection) -> dict[str, int]:
@@ -876,6 +934,25 @@ def labels_of_subject(connection: Connection, store_id: str, subject: str) -> li
     return [_label(row) for row in rows]
 
 
+_FIRST_COPIES = (
+    select(
+        labels.c.number,
+        labels.c.state,
+        labels.c.subject,
+        func.coalesce(labels.c.settled_at, labels.c.sent_at, labels.c.queued_at).label("at"),
+        printers.c.name,
+    )
+    .join(printers, printers.c.id == labels.c.printer_id)
+    .where(
+        labels.c.store_id == bindparam("store_id"),
+        labels.c.number.in_(bindparam("numbers", expanding=True)),
+        labels.c.state.in_(SUREST),
+        not_(and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy")),
+    )
+    .order_by(labels.c.seq.desc())
+)
+
+
 def first_copies(connection: Connection, store_id: str, numbers: Iterable[str]) -> dict[str, list[FirstCopy]]:
     """The store's labels that carry these waybill numbers, the surest on paper and of those the newest first.
 
@@ -884,23 +961,8 @@ def first_copies(connection: Connection, store_id: str, numbers: Iterable[str]) 
     found: dict[str, list[FirstCopy]] = {}
     wanted = sorted(set(numbers))
     for start in range(0, len(wanted), _PORTION):
-        for row in connection.execute(
-            select(
-                labels.c.number,
-                labels.c.state,
-                labels.c.subject,
-                func.coalesce(labels.c.settled_at, labels.c.sent_at, labels.c.queued_at).label("at"),
-                printers.c.name,
-            )
-            .join(printers, printers.c.id == labels.c.printer_id)
-            .where(
-                labels.c.store_id == store_id,
-                labels.c.number.in_(wanted[start : start + _PORTION]),
-                labels.c.state.in_(SUREST),
-                not_(and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy")),
-            )
-            .order_by(labels.c.seq.desc())
-        ):
+        some = {"store_id": store_id, "numbers": wanted[start : start + _PORTION]}
+        for row in connection.execute(_FIRST_COPIES, some):
             copy = FirstCopy(LabelState(row.state), row.at, row.name, row.subject)
             found.setdefault(row.number, []).append(copy)
     for copies in found.values():
@@ -924,20 +986,26 @@ def asked(connection: Connection, store_id: str) -> list[Label]:
     return [_label(row) for row in rows]
 
 
+_DOCUMENT_OF = (
+    select(
+        *(column for column in documents.c if column.name not in ("warnings", "symbols")),
+        print_jobs.c.erased_at,
+        print_jobs.c.created_at,
+        select(func.count())
+        .where(documents.c.job_id == labels.c.job_id)
+        .correlate(labels)
+        .scalar_subquery()
+        .label("documents_of_job"),
+    )
+    .join(labels, labels.c.document_id == documents.c.id)
+    .join(print_jobs, print_jobs.c.id == documents.c.job_id)
+    .where(labels.c.id == bindparam("label_id"))
+)
+
+
 def document_of(connection: Connection, label_id: str) -> Document:
     """The document that a label renders."""
-    count = select(func.count()).where(documents.c.job_id == labels.c.job_id).correlate(labels)
-    row = connection.execute(
-        select(
-            *(column for column in documents.c if column.name not in ("warnings", "symbols")),
-            print_jobs.c.erased_at,
-            print_jobs.c.created_at,
-            count.scalar_subquery().label("documents_of_job"),
-        )
-        .join(labels, labels.c.document_id == documents.c.id)
-        .join(print_jobs, print_jobs.c.id == documents.c.job_id)
-        .where(labels.c.id == label_id)
-    ).one()
+    row = connection.execute(_DOCUMENT_OF, {"label_id": label_id}).one()
     return Document(
         row.id,
         row.template,
@@ -989,12 +1057,17 @@ def history(connection: Connection, store_id: str, job_id: str) -> list[Change]:
     return [_change(row) for row in rows]
 
 
+_CHANGES_AFTER = (
+    select(changes)
+    .where(changes.c.seq > bindparam("after_seq"))
+    .order_by(changes.c.seq)
+    .limit(bindparam("most"))
+)
+
+
 def changes_after(connection: Connection, after: int, limit: int) -> list[Change]:
     """The feed of all stores from number ``after`` (not included) on."""
-    rows = connection.execute(
-        select(changes).where(changes.c.seq > after).order_by(changes.c.seq).limit(limit)
-    )
-    return [_change(row) for row in rows]
+    return [_change(row) for row in connection.execute(_CHANGES_AFTER, {"after_seq": after, "most": limit})]
 
 
 def _change(row: Row[Any]) -> Change:
@@ -1015,6 +1088,10 @@ def _change(row: Row[Any]) -> Change:
 # ---------------------------------------------------------------- steps
 
 
+_LOCKED = select(*_LABEL).where(labels.c.id == bindparam("label_id")).with_for_update()
+_STEP = update(labels).where(labels.c.seq == bindparam("label_seq"))
+
+
 def step(
     connection: Connection,
     label_id: str,
@@ -1030,13 +1107,26 @@ def step(
 
     ``of_attempt``: what the caller knows is of this attempt to print the label; of a later one it knows nothing.
     """
-    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).first()
+    row = connection.execute(_LOCKED, {"label_id": label_id}).first()
     if row is None:
         raise NotFound("no such label", code="label.not_found")
+    if of_attempt is not None and row.attempt != of_attempt:
+        raise Conflict("the label was sent again since", code="label.step", state=str(row.state))
+    return _step(connection, row, after, now, actor, reason, **values)
+
+
+def _step(
+    connection: Connection,
+    row: Row[Any],
+    after: LabelState,
+    now: datetime,
+    actor: str,
+    reason: str = "",
+    **values: Any,
+) -> Label:
+    """``step`` of a label whose row is locked."""
     before = LabelState(row.state)
     require_step(before, after)
-    if of_attempt is not None and row.attempt != of_attempt:
-        raise Conflict("the label was sent again since", code="label.step", state=before.value)
     values = {"held_for": ""} | values
     values |= {
         "state": after.value,
@@ -1046,13 +1136,13 @@ def step(
     if row.group_id and not row.grouped and (before, after) == (LabelState.SENDING, LabelState.QUEUED):
         # No byte left: another printer of the group may take it. Parcels of one order stay where the first one went.
         values |= {"printer_id": row.group_id, "sent_no": None}
-    connection.execute(update(labels).where(labels.c.seq == row.seq).values(**values))
+    connection.execute(_STEP, {"label_seq": row.seq, **values})
     _record(
         connection,
         [
             {
                 "at": now,
-                "label_id": label_id,
+                "label_id": row.id,
                 "job_id": row.job_id,
                 "store_id": row.store_id,
                 "subject": row.subject,
@@ -1064,7 +1154,8 @@ def step(
         ],
     )
     notify(connection, row.printer_id if after is LabelState.QUEUED else CHANGED)
-    return _label(connection.execute(select(*_LABEL).where(labels.c.seq == row.seq)).one())
+    changed = {name: value for name, value in values.items() if name in _LABEL_FIELDS}
+    return replace(_label(row), **changed | {"state": after})
 
 
 def move(
@@ -1074,7 +1165,7 @@ def move(
 
     Raises Conflict ``label.step`` if it doesn't wait.
     """
-    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
+    row = connection.execute(_LOCKED, {"label_id": label_id}).one()
     if row.state not in (LabelState.QUEUED, LabelState.HELD):
         raise Conflict(
             f"the label is {row.state} and can't be moved", code="label.step", state=str(row.state)
@@ -1130,33 +1221,39 @@ def name_printer(connection: Connection, job_id: str, printer_id: str) -> None:
     connection.execute(update(print_jobs).where(print_jobs.c.id == job_id).values(printer_id=printer_id))
 
 
+_NEXT = (
+    select(*_LABEL)
+    .where(labels.c.printer_id == bindparam("queue"), labels.c.state == LabelState.QUEUED)
+    .order_by(labels.c.place, labels.c.seq)
+    .limit(1)
+)
+_NEXT_OF_LANE = _NEXT.where(labels.c.lane == bindparam("lane"))
+_NEXT_OF_ORDER = _NEXT.where(labels.c.job_id == bindparam("job_id"), labels.c.grouped == bindparam("grouped"))
+_LAST_SENT = (
+    select(labels.c.job_id, labels.c.grouped, labels.c.bytes_count)
+    .where(labels.c.printer_id == bindparam("printer_id"), labels.c.sent_no.is_not(None))
+    .order_by(labels.c.sent_no.desc())
+    .limit(1)
+)
+
+
 def next_turn(connection: Connection, printer_id: str, now: datetime) -> Turn | None:
     """Whose turn it is on a printer (P8): of its own labels, and of those that its groups have for it.
 
     The rest of a group whose label went last comes first: nothing passes between the parcels of one order. Then the
     bench before the batch, in each lane labels that a person sent again before all others, then order of acceptance.
     """
-    queues = [
-        select(*_LABEL)
-        .where(labels.c.printer_id == queue, labels.c.state == LabelState.QUEUED)
-        .order_by(labels.c.place, labels.c.seq)
-        .limit(1)
-        for queue in queues_of(connection, printer_id, now)
-    ]
     row: Row[Any] | None = None
-    last = connection.execute(
-        select(labels.c.job_id, labels.c.grouped)
-        .where(labels.c.printer_id == printer_id, labels.c.sent_no.is_not(None))
-        .order_by(labels.c.sent_no.desc())
-        .limit(1)
-    ).first()
+    last = connection.execute(_LAST_SENT, {"printer_id": printer_id}).first()
     if last is not None and last.grouped is not None:
-        row = connection.execute(
-            queues[0].where(labels.c.job_id == last.job_id, labels.c.grouped == last.grouped)
-        ).first()
+        of_order = {"queue": printer_id, "job_id": last.job_id, "grouped": last.grouped}
+        row = connection.execute(_NEXT_OF_ORDER, of_order).first()
+    queues = [] if row is not None else queues_of(connection, printer_id, now)
     for lane in LANES:
         if row is None:
-            heads = [connection.execute(queue.where(labels.c.lane == lane)).first() for queue in queues]
+            heads = [
+                connection.execute(_NEXT_OF_LANE, {"queue": queue, "lane": lane}).first() for queue in queues
+            ]
             row = min((head for head in heads if head), key=lambda head: (head.place, head.seq), default=None)
     if row is None:
         return None
@@ -1183,7 +1280,7 @@ def claim(
     A label that was held or cancelled since its turn came stays so; one whose printer was paused stays queued; one
     whose subject is blocked is cancelled with the block's reason (P10), one whose time is over as expired.
     """
-    row = connection.execute(select(*_LABEL).where(labels.c.id == label_id).with_for_update()).one()
+    row = connection.execute(_LOCKED, {"label_id": label_id}).one()
     here = driven_printer(connection, printer.id if printer else row.printer_id)
     if row.state != LabelState.QUEUED or here is None or here.is_group:
         return None
@@ -1195,7 +1292,7 @@ def claim(
     if reason is None and row.expires_at is not None and row.expires_at <= now:
         reason = "expired"
     if reason is not None:
-        step(connection, label_id, LabelState.CANCELLED, now, actor=actor, reason=reason)
+        _step(connection, row, LabelState.CANCELLED, now, actor, reason)
         return None
     if row.printer_id != here.id and row.grouped:
         # The other parcels of the order follow the first to its printer (P8).
@@ -1211,12 +1308,12 @@ def claim(
         )
     sent_no = _newest_sent(connection, here.id) + 1
     data += ending(here.id, sent_no)
-    return step(
+    return _step(
         connection,
-        label_id,
+        row,
         LabelState.SENDING,
         now,
-        actor=actor,
+        actor,
         bytes=data,
         bytes_count=len(data),
         pages=pages,
@@ -1246,29 +1343,33 @@ def sweep(connection: Connection, now: datetime, printer_id: str, reason: str = 
     ]
 
 
+_NEWEST_SENT = select(
+    printers.c.sent_floor,
+    select(func.max(labels.c.sent_no))
+    .where(labels.c.printer_id == bindparam("printer_id"))
+    .scalar_subquery()
+    .label("newest"),
+).where(printers.c.id == bindparam("printer_id"))
+
+
 def _newest_sent(connection: Connection, printer_id: str) -> int:
     """The number of the label that was sent to a printer last, also if it was moved away since; 0: none."""
-    newest = select(func.max(labels.c.sent_no)).where(labels.c.printer_id == printer_id).scalar_subquery()
-    row = connection.execute(
-        select(printers.c.sent_floor, newest.label("newest")).where(printers.c.id == printer_id)
-    ).one()
+    row = connection.execute(_NEWEST_SENT, {"printer_id": printer_id}).one()
     return int(max(row.sent_floor, row.newest or 0))
 
 
 def last_length(connection: Connection, printer_id: str) -> int:
     """How many bytes the label had that was sent last to a printer; 0 if there was none."""
-    found = connection.execute(
-        select(labels.c.bytes_count)
-        .where(labels.c.printer_id == printer_id, labels.c.sent_no.is_not(None))
-        .order_by(labels.c.sent_no.desc())
-        .limit(1)
-    ).scalar()
-    return found or 0
+    last = connection.execute(_LAST_SENT, {"printer_id": printer_id}).first()
+    return (last.bytes_count or 0) if last is not None else 0
+
+
+_NEWEST_CHANGE = select(func.max(changes.c.seq))
 
 
 def newest_change(connection: Connection) -> int:
     """The number of the newest change; 0 if there is none."""
-    return int(connection.execute(select(func.max(changes.c.seq))).scalar() or 0)
+    return int(connection.execute(_NEWEST_CHANGE).scalar() or 0)
 
 
 def hold_all(connection: Connection, now: datetime, reason: str) -> int:
@@ -1295,21 +1396,24 @@ def held_moved(connection: Connection, store_id: str) -> list[str]:
     return [row.id for row in rows]
 
 
+# State by state and in the index's order: else SQLite's planner, once it has seen a long history, reads all of it.
+_TWO_IN_STATE = (
+    select(*_LABEL)
+    .where(labels.c.printer_id == bindparam("printer_id"), labels.c.state == bindparam("in_state"))
+    .order_by(labels.c.lane, labels.c.place, labels.c.seq)
+    .limit(2)
+)
+
+
 def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     """The one label of a printer that it may still prove: uncertain, and the last that was sent to it.
 
     With a second uncertain label, or one sent since, a counter that moved by one could mean either.
     """
-    # State by state and in the index's order: else SQLite's planner, once it has seen a long history, reads all of it.
     rows = [
         row
         for state in (LabelState.UNCERTAIN, LabelState.SENDING)
-        for row in connection.execute(
-            select(*_LABEL)
-            .where(labels.c.printer_id == printer_id, labels.c.state == state)
-            .order_by(labels.c.lane, labels.c.place, labels.c.seq)
-            .limit(2)
-        )
+        for row in connection.execute(_TWO_IN_STATE, {"printer_id": printer_id, "in_state": state})
     ]
     if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN:
         return None
@@ -1318,18 +1422,24 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     return Unproven(_label(rows[0]), rows[0].counter_before)
 
 
+# Said as the index says it, so that SQLite takes it.
+_EXPIRED = text(_EXPIRING), labels.c.expires_at <= bindparam("now")
+_ANY_EXPIRED = select(exists().where(*_EXPIRED))
+
+
 def expired(connection: Connection, now: datetime) -> bool:
     """Whether ``expire`` has something to do."""
-    return connection.execute(select(exists().where(*_expired(now)))).scalar_one()
+    return bool(connection.execute(_ANY_EXPIRED, {"now": now}).scalar_one())
 
 
 def expire(connection: Connection, now: datetime) -> list[Label]:
     """Cancel the labels that still wait though their time is over; never one whose bytes may have left."""
     rows = connection.execute(
         select(labels.c.id, labels.c.held_for, labels.c.reason)
-        .where(*_expired(now))
+        .where(*_EXPIRED)
         .order_by(labels.c.seq)
-        .limit(_PORTION)
+        .limit(_PORTION),
+        {"now": now},
     ).all()
     return [
         step(
@@ -1342,11 +1452,6 @@ def expire(connection: Connection, now: datetime) -> list[Label]:
         )
         for row in rows
     ]
-
-
-def _expired(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    # Said as the index says it, so that SQLite takes it.
-    return text(_EXPIRING), labels.c.expires_at <= now  # type: ignore[return-value]
 
 
 # ---------------------------------------------------------------- blocks
@@ -1362,11 +1467,14 @@ def clear_block(connection: Connection, subject: str) -> None:
     connection.execute(delete(blocks).where(blocks.c.subject == subject))
 
 
+_BLOCK_ON = select(blocks.c.reason).where(blocks.c.subject == bindparam("subject"))
+
+
 def block_on(connection: Connection, subject: str | None) -> str | None:
     """The reason why a subject is blocked, or None."""
     if subject is None:
         return None
-    return connection.execute(select(blocks.c.reason).where(blocks.c.subject == subject)).scalar()
+    return connection.execute(_BLOCK_ON, {"subject": subject}).scalar()
 
 
 # ---------------------------------------------------------------- erasure

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
@@ -233,9 +233,11 @@ class Printers:
             raise Conflict("the group has no printer", code="group.empty")
         return found
 
-    def wake(self, printer_id: str) -> None:
-        """There may be a label for a printer, or for one of a group."""
+    def wake(self, printer_id: str, is_group: bool = True) -> None:
+        """There may be a label for a printer, or for one of a group; False: surely for no group."""
         self.wakeups.wake(printer_id)
+        if not is_group:
+            return
         with self._database.reading() as connection:
             members = store.members_of(connection, printer_id)
         for member in members:
@@ -318,7 +320,9 @@ class Printers:
             before = _found(connection, actor, id_or_name)
             after = replace(before, paused_at=before.paused_at or self._database.now())
             journal.update_printer(connection, after, another_device=False)
-            return self._shown(connection, after)
+            after = self._shown(connection, after)
+        self.wake(after.id)
+        return after
 
     def resume(self, actor: Actor, id_or_name: str) -> Printer:
         """Go on after a pause; twice is harmless."""
@@ -420,12 +424,12 @@ class Printers:
             return self._find(actor, _BROWSER)
         return printer
 
-    def for_request(self, actor: Actor, id_or_name: str) -> Printer:
+    def for_request(self, actor: Actor, id_or_name: str, connection: Connection | None = None) -> Printer:
         """The printer that a print request names. Raises Invalid on field ``printer`` if the store has none such."""
         if id_or_name == _BROWSER:
             return self.browser(actor)
-        with self._database.reading() as connection:
-            found = journal.find_printer(connection, actor.store_id, id_or_name)
+        with nullcontext(connection) if connection is not None else self._database.reading() as reading:
+            found = journal.find_printer(reading, actor.store_id, id_or_name)
         if found is None:
             raise Invalid("no such printer", code="printer.not_found", field="printer")
         return found

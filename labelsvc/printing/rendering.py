@@ -1,6 +1,6 @@
 """A document becomes the bytes for one printer; hides parsing, composing, encoding, pictures from elsewhere, and remembering.
 
-Copies of a document, and a label rendered a moment ago as a check, need not be rendered again: the last few results are
+Copies of a document, and a label composed a moment ago as a check, need not be made again: the last few results are
 kept in memory, never on disk, because they hold personal data.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from labelsvc.errors import Gone, Invalid
 from labelsvc.labels import Context, Media, Page, StandardTemplates, Template, compose_all, fonts, parse
-from labelsvc.languages import Target, pictures, write, zpl
+from labelsvc.languages import Target, pictures, require, write, zpl
 from labelsvc.printing.model import DOWNLOADED, Document, Printer, Profile, Turning
 from labelsvc.printing.sources import PictureSources
 from labelsvc.printing.transports import is_slow
@@ -61,7 +61,7 @@ class Rendering:
         self._sources = sources or PictureSources()
         self._lock = threading.Lock()
         self._parsed: OrderedDict[tuple[str, str], Template] = OrderedDict()
-        self._results: OrderedDict[tuple[str, Target], Rendered] = OrderedDict()
+        self._results: OrderedDict[tuple[str, str, Target], Rendered | tuple[Page, ...]] = OrderedDict()
 
     def template(self, name: str, text: str | None) -> Template:
         """The standard template ``name``, or ``text`` parsed under that name. Raises NotFound, TemplateError."""
@@ -79,10 +79,11 @@ class Rendering:
 
     def check(
         self, document: Document, printer: Printer, profile: Profile
-    ) -> tuple[Document, tuple[Page, ...], Rendered]:
-        """A document on its way into the journal: with the pictures that its template names, its pages, and its bytes.
+    ) -> tuple[Document, tuple[Page, ...]]:
+        """A document on its way into the journal, with the pictures that its template names; and its pages.
 
-        Raises what is wrong with it: TemplateError, or Invalid such as ``label.too_wide``, ``picture.broken``.
+        Raises what is wrong with it: TemplateError, or Invalid such as ``label.too_wide``, ``picture.broken``. What a page
+        can be, every printer language can say; so its bytes are made when they are wanted.
         """
         images: dict[str, bytes] = {}
 
@@ -91,13 +92,16 @@ class Rendering:
                 images[source] = self._sources.fetch(source, spent=sum(map(len, images.values())))
             return images[source]
 
+        require(target(printer, profile))
         pages = self._pages(document, printer, profile, fetched)
-        return replace(document, images=images), pages, _encoded(pages, document, printer, profile)
+        return replace(document, images=images), pages
 
-    def remember(self, document_id: str, printer: Printer, profile: Profile, rendered: Rendered) -> None:
-        """Keep a checked result for the label's turn, which mostly comes at once."""
+    def remember(
+        self, document_id: str, printer: Printer, profile: Profile, made: Rendered | tuple[Page, ...]
+    ) -> None:
+        """Keep a document's checked pages, or its bytes, for the label's turn, which mostly comes at once."""
         with self._lock:
-            self._results[document_id, target(printer, profile)] = rendered
+            self._results[document_id, profile.name, target(printer, profile)] = made
             while len(self._results) > _KEPT_RESULTS:
                 self._results.popitem(last=False)
 
@@ -105,9 +109,10 @@ class Rendering:
         """The bytes of a stored document for ``printer``. Raises TemplateError, Invalid, Gone ``label.erased``."""
         require_whole(document)
         with self._lock:
-            found = self._results.get((document.id, target(printer, profile)))
-        if found is None:
-            found = _encoded(self.pages_of(document, printer, profile), document, printer, profile)
+            found = self._results.get((document.id, profile.name, target(printer, profile)))
+        if not isinstance(found, Rendered):
+            pages = self.pages_of(document, printer, profile) if found is None else found
+            found = _encoded(pages, document, printer, profile)
             self.remember(document.id, printer, profile, found)
         return found
 

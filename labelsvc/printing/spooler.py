@@ -27,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelsvc.db import Database
+from labelsvc.db import Database, News
 from labelsvc.errors import Conflict, Invalid, LabelsvcError, NotFound
 from labelsvc.languages import Condition, finish
 from labelsvc.log import get_logger
@@ -114,6 +114,7 @@ class Spooler:
         self._threads: dict[str, _OnePrinter] = {}
         self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
         self._turned_at = 0.0
+        self._nudging = False  # labels wait: their threads are woken again and again
 
     @property
     def driving(self) -> bool:
@@ -179,9 +180,15 @@ class Spooler:
     def _drive(self) -> None:
         """Take printers and start their threads until told to stop, or the right to drive is lost."""
         looked = False
+        news = News(self.database)
         while not self.stopping.is_set() and not self._driver.lost:
             self._turned_at = time.monotonic()
+            woken = self.wakeups.any_printer.is_set()
             self.wakeups.any_printer.clear()
+            ended = any(not each.is_alive() for each in self._threads.values())
+            if not (news() or woken or ended or self._nudging):
+                self.stopping.wait(self._poll_s)
+                continue
             try:
                 if not looked:
                     if self.origin.check():
@@ -191,6 +198,7 @@ class Spooler:
                     found = self._driver.openings(connection)
                 self._tend({opening.printer_id: opening for opening in found})
             except Exception as fault:
+                news.forget()
                 log.error("spooler.failed", exc_info=fault)
                 self.stopping.wait(1.0)
             # Where others' news are heard, looking is for leases that ran out.
@@ -198,7 +206,10 @@ class Spooler:
             if self.wakeups.hears and not self.stopping.is_set():
                 self.wakeups.any_printer.wait(self._lease_s / 5)
 
+        news.forget()
+
     def _tend(self, openings: dict[str, Opening]) -> None:
+        self._nudging = any(opening.waiting for opening in openings.values())
         for printer_id in [*self._threads, *self._leases]:
             thread = self._threads.get(printer_id)
             if thread is not None and thread.is_alive():

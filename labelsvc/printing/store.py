@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     select,
     text,
@@ -72,11 +73,14 @@ database_origin = Table(
 )
 
 
+_FIND_AREA = select(custom_areas).where(
+    custom_areas.c.store_id == bindparam("store_id"), custom_areas.c.template == bindparam("template")
+)
+
+
 def find_area(connection: Connection, store_id: str, template: str) -> CustomArea | None:
     """A store's custom area of a template."""
-    row = connection.execute(
-        select(custom_areas).where(custom_areas.c.store_id == store_id, custom_areas.c.template == template)
-    ).first()
+    row = connection.execute(_FIND_AREA, {"store_id": store_id, "template": template}).first()
     return CustomArea(row.template, row.text, row.changed_by, row.changed_at) if row else None
 
 

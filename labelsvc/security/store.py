@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     select,
     update,
 )
@@ -152,19 +153,23 @@ def insert_credential(
     )
 
 
+#: Made once: every request asks it, and making it takes longer than asking.
+_USER_BY_CREDENTIAL = (
+    select(users)
+    .join(credentials, credentials.c.user_id == users.c.id)
+    .where(
+        credentials.c.hash == bindparam("hash"),
+        credentials.c.kind == bindparam("kind"),
+        credentials.c.ended_at.is_(None),
+        (credentials.c.expires_at.is_(None)) | (credentials.c.expires_at > bindparam("now")),
+        users.c.disabled_at.is_(None),
+    )
+)
+
+
 def user_by_credential(connection: Connection, kind: str, hash: str, now: datetime) -> User | None:
     """Whose living secret this is."""
-    row = connection.execute(
-        select(users)
-        .join(credentials, credentials.c.user_id == users.c.id)
-        .where(
-            credentials.c.hash == hash,
-            credentials.c.kind == kind,
-            credentials.c.ended_at.is_(None),
-            (credentials.c.expires_at.is_(None)) | (credentials.c.expires_at > now),
-            users.c.disabled_at.is_(None),
-        )
-    ).first()
+    row = connection.execute(_USER_BY_CREDENTIAL, {"hash": hash, "kind": kind, "now": now}).first()
     return _user(row) if row else None
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     func,
     or_,
     select,
@@ -284,24 +285,28 @@ def items_of(connection: Connection, batch_id: str, after: int, limit: int) -> l
     ]
 
 
+#: Made once, as all that is asked every second: making it takes longer than asking.
+_BATCHES_DUE = (
+    select(
+        waybill_batches.c.id,
+        waybill_batches.c.store_id,
+        waybill_batches.c.created_by,
+        waybill_batches.c.tries,
+        waybill_batches.c.fence,
+    )
+    .where(
+        waybill_batches.c.state == BatchState.OPEN.value,
+        or_(waybill_batches.c.lease_until.is_(None), waybill_batches.c.lease_until < bindparam("now")),
+        or_(waybill_batches.c.next_try_at.is_(None), waybill_batches.c.next_try_at < bindparam("now")),
+    )
+    .order_by(waybill_batches.c.id)
+    .limit(10)
+)
+
+
 def batches_due(connection: Connection, now: datetime) -> list[Work]:
     """Open batches that nobody works on and whose next try is due, oldest first, as they would be taken."""
-    rows = connection.execute(
-        select(
-            waybill_batches.c.id,
-            waybill_batches.c.store_id,
-            waybill_batches.c.created_by,
-            waybill_batches.c.tries,
-            waybill_batches.c.fence,
-        )
-        .where(
-            waybill_batches.c.state == BatchState.OPEN.value,
-            or_(waybill_batches.c.lease_until.is_(None), waybill_batches.c.lease_until < now),
-            or_(waybill_batches.c.next_try_at.is_(None), waybill_batches.c.next_try_at < now),
-        )
-        .order_by(waybill_batches.c.id)
-        .limit(10)
-    )
+    rows = connection.execute(_BATCHES_DUE, {"now": now})
     return [Work(row.id, row.store_id, row.created_by, row.tries, row.fence + 1) for row in rows]
 
 

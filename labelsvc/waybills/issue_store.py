@@ -285,19 +285,23 @@ def standings(connection: Connection, ids: Collection[str]) -> dict[str, Standin
     return {row.id: Standing(WaybillState(row.state), row.reason, row.attempt_until) for row in found}
 
 
+#: Made once, as all that is asked every second: making it takes longer than asking.
+_UNSETTLED_DUE = (
+    select(*_FILED)
+    .where(
+        waybills.c.state.in_(_UNSETTLED),
+        waybills.c.network.in_(bindparam("networks", expanding=True)),
+        or_(waybills.c.attempt_until.is_(None), waybills.c.attempt_until < bindparam("now")),
+        or_(waybills.c.ask_after.is_(None), waybills.c.ask_after < bindparam("now")),
+    )
+    .order_by(waybills.c.attempts, waybills.c.id)
+    .limit(bindparam("most"))
+)
+
+
 def unsettled(connection: Connection, now: datetime, limit: int, networks: Collection[str]) -> list[Filed]:
     """Waybills of these networks whose number nobody is asking for and that are due, those asked least often first."""
-    found = connection.execute(
-        select(*_FILED)
-        .where(
-            waybills.c.state.in_(_UNSETTLED),
-            waybills.c.network.in_(networks),
-            or_(waybills.c.attempt_until.is_(None), waybills.c.attempt_until < now),
-            or_(waybills.c.ask_after.is_(None), waybills.c.ask_after < now),
-        )
-        .order_by(waybills.c.attempts, waybills.c.id)
-        .limit(limit)
-    )
+    found = connection.execute(_UNSETTLED_DUE, {"now": now, "networks": list(networks), "most": limit})
     return [filed_from(row) for row in found]
 
 

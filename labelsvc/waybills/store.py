@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     func,
     or_,
     select,
@@ -320,20 +321,23 @@ def waybill_history(connection: Connection, id: str) -> list[WaybillEvent]:
     ]
 
 
+#: Made once, as all that is asked every second: making it takes longer than asking.
+_VOIDS_WAITING = (
+    select(waybills.c.id)
+    .where(
+        waybills.c.state == WaybillState.VOID_PENDING.value,
+        waybills.c.void_wait == VoidWait.NETWORK.value,
+        or_(waybills.c.attempt_until.is_(None), waybills.c.attempt_until < bindparam("now")),
+        or_(waybills.c.next_try_at.is_(None), waybills.c.next_try_at < bindparam("now")),
+    )
+    .order_by(waybills.c.id)
+    .limit(bindparam("most"))
+)
+
+
 def voids_waiting(connection: Connection, now: datetime, limit: int) -> list[str]:
     """Ids of void-pending waybills that wait for the network, and whose next try is due."""
-    rows = connection.execute(
-        select(waybills.c.id)
-        .where(
-            waybills.c.state == WaybillState.VOID_PENDING.value,
-            waybills.c.void_wait == VoidWait.NETWORK.value,
-            or_(waybills.c.attempt_until.is_(None), waybills.c.attempt_until < now),
-            or_(waybills.c.next_try_at.is_(None), waybills.c.next_try_at < now),
-        )
-        .order_by(waybills.c.id)
-        .limit(limit)
-    )
-    return [row.id for row in rows]
+    return [row.id for row in connection.execute(_VOIDS_WAITING, {"now": now, "most": limit})]
 
 
 def take_lease(connection: Connection, seen: Filed, now: datetime, until: datetime) -> int | None:
@@ -463,14 +467,17 @@ def revise_waybill(
     _waybill_event(connection, seen.waybill.id, now, actor, was.value, after, "waybill.updated")
 
 
+_LOOKS_DUE = (
+    select(waybills.c.id, waybills.c.next_look_at)
+    .where(waybills.c.next_look_at < bindparam("now"))
+    .order_by(waybills.c.next_look_at)
+    .limit(bindparam("most"))
+)
+
+
 def looks_due(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
     """Ids of the waybills whose scans are to be looked at, longest due first, and the time that stands there."""
-    found = connection.execute(
-        select(waybills.c.id, waybills.c.next_look_at)
-        .where(waybills.c.next_look_at < now)
-        .order_by(waybills.c.next_look_at)
-        .limit(limit)
-    )
+    found = connection.execute(_LOOKS_DUE, {"now": now, "most": limit})
     return [(row.id, row.next_look_at) for row in found]
 
 

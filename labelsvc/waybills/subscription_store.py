@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     delete,
     func,
     or_,
@@ -633,19 +634,22 @@ def subscriptions_of(
     return [_subscription(row) for row in connection.execute(query)]
 
 
+#: Made once, as all that is asked every second: making it takes longer than asking.
+_DUE = (
+    select(subscriptions)
+    .where(
+        subscriptions.c.look_at <= bindparam("now"),
+        subscriptions.c.state.in_([state.value for state in OCCUPYING]),
+        or_(subscriptions.c.attempt_until.is_(None), subscriptions.c.attempt_until < bindparam("now")),
+    )
+    .order_by(subscriptions.c.look_at, subscriptions.c.id)
+    .limit(bindparam("most"))
+)
+
+
 def due(connection: Connection, now: datetime, limit: int) -> list[Subscription]:
     """What the network is to be asked about: under review, open or suspended, longest due first."""
-    rows = connection.execute(
-        select(subscriptions)
-        .where(
-            subscriptions.c.look_at <= now,
-            subscriptions.c.state.in_([state.value for state in OCCUPYING]),
-            or_(subscriptions.c.attempt_until.is_(None), subscriptions.c.attempt_until < now),
-        )
-        .order_by(subscriptions.c.look_at, subscriptions.c.id)
-        .limit(limit)
-    )
-    return [_subscription(row) for row in rows]
+    return [_subscription(row) for row in connection.execute(_DUE, {"now": now, "most": limit})]
 
 
 def subscription_history(connection: Connection, id: str) -> list[SubscriptionEvent]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     or_,
     select,
     update,
@@ -167,18 +168,21 @@ def pending_update(connection: Connection, waybill_id: str) -> Update | None:
     return _update(row) if row else None
 
 
+#: Made once, as all that is asked every second: making it takes longer than asking.
+_UPDATES_WAITING = (
+    select(waybill_updates)
+    .where(
+        waybill_updates.c.state == UpdateState.PENDING.value,
+        or_(waybill_updates.c.attempt_until.is_(None), waybill_updates.c.attempt_until < bindparam("now")),
+    )
+    .order_by(waybill_updates.c.id)
+    .limit(bindparam("most"))
+)
+
+
 def updates_waiting(connection: Connection, now: datetime, limit: int) -> list[Update]:
     """Updates on their way whose outcome nobody is asking for, oldest first."""
-    found = connection.execute(
-        select(waybill_updates)
-        .where(
-            waybill_updates.c.state == UpdateState.PENDING.value,
-            or_(waybill_updates.c.attempt_until.is_(None), waybill_updates.c.attempt_until < now),
-        )
-        .order_by(waybill_updates.c.id)
-        .limit(limit)
-    )
-    return [_update(row) for row in found]
+    return [_update(row) for row in connection.execute(_UPDATES_WAITING, {"now": now, "most": limit})]
 
 
 def take_update(connection: Connection, seen: Update, now: datetime, until: datetime) -> int | None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from support import postgres
 from support.postgres import Cluster
 
-from labelsvc.db import Database, MetaData, new_id, put, take_turn
+from labelsvc.db import Database, MetaData, News, new_id, put, take_turn
 from labelsvc.errors import Invalid, LabelsvcError, Unavailable
 from labelsvc.labels import StandardTemplates
 from labelsvc.migrations import HEAD, migrate
@@ -146,6 +146,28 @@ def test_put_inserts_or_changes_also_in_a_race(database: Database, table: Table)
     assert len(rows) == 1
     assert rows[0].id == 7
     assert rows[0].n in range(40)
+
+
+def test_news_is_what_anybody_committed(database: Database, table: Table):
+    """P9: who looks only when something was committed misses nothing, whoever committed it, and at first looks once."""
+    news = News(database)
+    assert news()
+    if not database.is_sqlite:
+        assert news(), "on PostgreSQL it can't be told, so there always is"
+        return
+    assert not news()
+    with database.reading() as connection:
+        connection.execute(select(table)).all()
+    assert not news()
+    other = Database(str(database.url))
+    for writer in (database, other):
+        with writer.transaction() as connection:
+            connection.execute(update(table).values(n=table.c.n + 1))
+            assert not news(), "not committed yet"
+        assert news() and not news()
+    other.close()
+    news.forget()
+    assert news()
 
 
 def test_a_reader_has_one_view(database: Database, table: Table):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text, update
 from support import rows
 
-import labelsvc.daemon  # noqa: F401  # every table there is
+from labelsvc import daemon  # also: every table there is
 from labelsvc.daemon import Erasure
 from labelsvc.db import Database, metadata
 from labelsvc.dropship import NewOrder, OrderLine, Orders
@@ -189,7 +189,7 @@ def test_printing_forgets_what_it_printed_not_that_it_did(
 
 
 def test_the_rounds_erase_by_the_setting(
-    database: Database, people: People, orders: Orders, jobs: PrintJobs, factory: Actor
+    database: Database, people: People, orders: Orders, jobs: PrintJobs, factory: Actor, monkeypatch
 ):
     """The daemon's duty goes by erase_after_days; 0 keeps everything."""
     with database.transaction() as connection:
@@ -198,7 +198,14 @@ def test_the_rounds_erase_by_the_setting(
     assert Erasure(database, 0, **kept).round() == 0
     assert Erasure(database, 365, **kept).round() == 0
     assert Erasure(database, 180, **kept).round() == 1
-    assert Erasure(database, 180, **kept).round() == 0
+    erasure = Erasure(database, 180, **kept)
+    assert erasure.round() == 0
+    with database.transaction() as connection:
+        rows.add_waybill(connection, factory, RECIPIENT, age=OLD)
+    assert erasure.round() == 0, "where nothing was due it rests a minute"
+    now = daemon.elapsed()
+    monkeypatch.setattr(daemon, "elapsed", lambda: now + 61)
+    assert erasure.round() == 1
 
 
 def test_what_is_due_is_told_beforehand(

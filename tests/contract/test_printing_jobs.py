@@ -65,7 +65,7 @@ def printers(database) -> Printers:
 def jobs(database, printers, factory) -> PrintJobs:
     """The jobs' verbs, and one printer that no spooler drives."""
     printers.add(factory, "bench 7", "tcp://127.0.0.1:9", "virtual-zpl-203")
-    return PrintJobs(database, printers, StandardTemplates(Path(__file__).parent))
+    return PrintJobs(database, printers, StandardTemplates())
 
 
 def take_steps(database, label_id: str, *states: LabelState) -> None:
@@ -103,6 +103,17 @@ def test_a_job_is_stored_with_one_label_per_document_and_copy(jobs, factory):
     assert [label.title for label in job.labels] == ["N1", "N1", ""]
     assert [label.id for label in jobs.labels(factory, "waybill:1")] == [label.id for label in job.labels[:2]]
     assert job.created_by == factory.user_id
+
+
+def test_what_is_answered_is_what_is_stored(jobs, factory):
+    """A job's first answer is made from what was stored, without reading it again: both are the same, field by field."""
+    long = document("long text that does not fit into the box of this one line " * 4)
+    bars = DocumentRequest("waybill-76x130", {"waybillCode": "YT1234567890123"}, copies=2)
+    later = request("k2", bars, bars, document(subject="s", group="g"), lane="batch", hold=True, expire_s=60)
+    for wanted in (request("k1", document(), long), later):
+        job = jobs.submit(factory, wanted)
+        assert jobs.get(factory, job.id) == job
+    assert job.grades and {label.held_for for label in job.labels} == {"", "second_copy"}
 
 
 def test_the_same_key_answers_the_same_job(jobs, factory, database):
@@ -230,7 +241,7 @@ def test_a_wrong_request_names_the_field_and_stores_nothing(jobs, factory, datab
 
 
 def test_a_templates_fault_reaches_the_person_who_can_mend_it(jobs, factory, database):
-    """Architecture 3: every document is rendered before anything is stored; the second one's fault is named as its own."""
+    """Architecture 3: every document is composed before anything is stored; the second one's fault is named as its own."""
     wrong = TEMPLATE.replace("</layout>", "")
     with pytest.raises(TemplateError) as fault:
         jobs.submit(
@@ -249,6 +260,33 @@ def test_a_label_wider_than_the_printer_is_refused(jobs, factory, database):
     assert fault.value.facts == {"label_mm": 150.0, "limit_mm": 104}
     assert [error.field for error in fault.value.errors] == ["printer"]
     assert stored(database) == 0
+
+
+def test_a_font_that_the_language_has_no_name_for_is_refused(jobs, printers, factory, database):
+    """What no page can be said with reaches the person who can mend it, though bytes are made only when they are wanted."""
+    printers.edit(factory, "bench 7", letters="font", font="TSS24.BF2")
+    with pytest.raises(Invalid) as fault:
+        jobs.submit(factory, request())
+    assert fault.value.code == "font.name"
+    assert stored(database) == 0
+
+
+def test_a_label_is_not_moved_to_a_narrower_printer(jobs, factory, database, tmp_path):
+    """The pages that were composed for a printer a moment ago are measured anew for another model of the same language."""
+    for name, width in (("wide", 104), ("narrow", 54)):
+        (tmp_path / f"{name}.toml").write_text(
+            f'maker = "m"\nmodel = "{name}"\nlanguage = "zpl"\ndpi = 203\nhead_width_mm = {width}\nverified = "emulator"\n'
+            '[[sources]]\ndocument = "this test"\nof = ["language", "dpi", "head_width_mm"]\n'
+        )
+    printers = Printers(database, Profiles(tmp_path))
+    for name in ("wide", "narrow"):
+        printers.add(factory, name, "tcp://127.0.0.1:9", name)
+    jobs = PrintJobs(database, printers, StandardTemplates(tmp_path))
+    job = jobs.submit(factory, request(printer="wide"))
+    with pytest.raises(Invalid) as fault:
+        jobs.move(factory, job.id, "narrow")
+    assert fault.value.code == "label.too_wide"
+    assert jobs.get(factory, job.id).printer_id == job.printer_id
 
 
 def test_a_pages_warnings_come_with_the_job(jobs, factory):

@@ -11,13 +11,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from support.programs import VirtualPrinter, virtual_printer
 
 from labelsvc.db import Database
@@ -708,6 +709,28 @@ def test_opening_in_a_browser_is_one_step(room, monkeypatch):
     room.jobs.open_pdf(room.actor, job.labels[0].id)
     steps = [change.after for change in room.jobs.history(room.actor, job.id)]
     assert steps == [LabelState.QUEUED, LabelState.SENDING, LabelState.SENT]
+
+
+def test_a_quiet_house_is_left_alone(room, sqlite_database, tmp_path):
+    """Twenty idle printers cost next to nothing: while nothing is committed, the database is hardly asked."""
+    asked: list[str] = []
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        room.printers.add(room.actor, f"p{number}", f"file://{tmp_path}/{number}", "file-zpl-203")
+
+    def driven() -> int:
+        return sum(thread.name.startswith("printer ") for thread in threading.enumerate())
+
+    with spooling(room):
+        room.until(lambda: driven() == 20)
+        time.sleep(5.0)  # each was looked at once, and its connection given up again
+        event.listen(room.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        time.sleep(2.0)
+        assert len(asked) <= 8, asked
+        room.printers.pause(room.actor, "p7")
+        room.until(lambda: driven() == 19)
+        room.printers.resume(room.actor, "p7")
+        room.until(lambda: driven() == 20)
 
 
 def test_labels_of_another_process_are_found(room, tmp_path, sealer):
