@@ -24,7 +24,7 @@ from labelsvc.errors import Conflict, FieldError, Gone, Invalid, KeyReused, NotF
 from labelsvc.labels import Page, StandardTemplates, quality
 from labelsvc.languages import Target, encode
 from labelsvc.log import get_logger
-from labelsvc.printing import journal, second_copies, store
+from labelsvc.printing import journal, printer_store, second_copies, store
 from labelsvc.printing.model import (
     DITHERS,
     FITS,
@@ -158,7 +158,7 @@ class PrintJobs:
                 stored = journal.document_of(connection, label_id)
                 require_whole(stored)
                 count = journal.reprints(connection, first) + 1
-                place = journal.printer_of_label(connection, first)
+                place = printer_store.printer_of_label(connection, first)
             if printer is not None:
                 place = self._printers.for_request(actor, printer)
             data = {**stored.data, "reprint": {"mark": f"补打 第{count}次"}}
@@ -269,7 +269,7 @@ class PrintJobs:
         with self._database.reading() as connection:
             label = _label(connection, actor, label_id)
             document = journal.document_of(connection, label_id)
-            printer = journal.printer_of_label(connection, label)
+            printer = printer_store.printer_of_label(connection, label)
         printer = self._printers.devices(printer)[0]
         if document.private:
             actor.require(Right.SEE_OTHERS_DATA)
@@ -331,7 +331,7 @@ class PrintJobs:
             job = _job(connection, actor, job_id)
             moving = [label for label in _waiting(job, label_ids) if label.printer_id != place.id]
             for label in moving:
-                before = journal.printer_of_label(connection, label)
+                before = printer_store.printer_of_label(connection, label)
                 self._moved(connection, actor, label.id, before, place, now)
             job = _job(connection, actor, job_id)
             if all(label.printer_id == place.id for label in job.labels):
@@ -461,7 +461,7 @@ class PrintJobs:
                     counter_before=None,
                     expires_at=None,  # who was asked wants it now
                 )
-                before = journal.printer_of_label(connection, label)
+                before = printer_store.printer_of_label(connection, label)
                 if place is not None and place.id != before.id:
                     label = self._moved(connection, actor, label_id, before, place, now)
         log.info("print.resolved", label=label_id, job=label.job_id, came_out=came_out)
@@ -491,7 +491,7 @@ class PrintJobs:
         actor.require(Right.PRINT)
         with self._database.reading() as connection:
             label = _label(connection, actor, label_id)
-            printer = journal.printer_of_label(connection, label)
+            printer = printer_store.printer_of_label(connection, label)
             _require_openable(label, printer)
             turn = Turn(label, journal.document_of(connection, label_id))
         rendered = self.rendering.bytes_for(turn.document, printer, self._printers.profile(printer))

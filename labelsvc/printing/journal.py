@@ -1,4 +1,4 @@
-"""Tables and queries of printing: printers, jobs, documents, labels, blocks and the numbered feed of changes.
+"""Queries of jobs, documents and labels: what is stored, whose turn it is, each step, blocks, and the numbered feed of changes.
 
 Hides SQL. Every step of a label passes ``step``, which checks that it is legal and writes its change in the same
 transaction; rows never leave this file, nouns do. Functions take the connection of the caller's transaction; one that may
@@ -10,24 +10,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
     ColumnElement,
     Connection,
-    ForeignKey,
-    Index,
-    Integer,
     Row,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
     and_,
     bindparam,
     delete,
@@ -41,11 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import UtcDateTime, metadata, new_id, notify, put, take_turn
+from labelsvc.db import new_id, notify, put, take_turn
 from labelsvc.errors import Conflict, NotFound
 from labelsvc.printing.model import (
     LANES,
-    MODES,
     SETTLED,
     Change,
     Document,
@@ -57,203 +45,26 @@ from labelsvc.printing.model import (
     Lane,
     Picture,
     Printer,
-    PrinterState,
     PrintJob,
     Turn,
     Unproven,
     derive,
     require_step,
 )
+from labelsvc.printing.printer_store import (
+    driven_printer,
+    made_for,
+    queues_of,
+)
 from labelsvc.printing.second_copies import SUREST, FirstCopy
-from labelsvc.printing.store import leave_groups, printer_aliases, printer_members
-from labelsvc.security import Sealed, SealedBytes
-
-
-def _number() -> Any:
-    """A 64-bit number that SQLite takes as its own row id, so that it never hands one out twice."""
-    return BigInteger().with_variant(Integer, "sqlite")
-
-
-def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
-
-
-printers = Table(
-    "printers",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("store_id", ForeignKey("stores.id"), nullable=False),
-    Column("name", String(80), nullable=False),
-    Column("uri", String(300), nullable=False),
-    Column("profile", String(80), nullable=False),
-    Column("dpi", Integer, nullable=False),
-    Column("darkness", Integer),
-    Column("speed", Integer),
-    Column("offset_x", Integer, nullable=False),
-    Column("offset_y", Integer, nullable=False),
-    Column("letters", String(4)),
-    Column("font", String(40)),
-    Column("state", String(10), nullable=False),
-    Column("state_reason", String(40), nullable=False),
-    Column("state_source", String(20), nullable=False),
-    Column("state_at", UtcDateTime()),
-    Column("created_at", UtcDateTime(), nullable=False),
-    Column("answered_at", UtcDateTime()),
-    Column(
-        "sent_floor", BigInteger, nullable=False, server_default="0"
-    ),  # of labels that were sent and moved away
-    Column("paused_at", UtcDateTime()),
-    Column("removed_at", UtcDateTime()),
-    Column("node", String(64)),
-    Column("device_no", Integer, nullable=False, server_default="0"),
-    Column("mode", String(10)),  # of a group
-    _one_of("state", ("ready", "not_ready", "unknown")),
-)
-# A removed printer keeps its row, because labels point to it, and gives its name back.
-Index(
-    "uq_printers_store_id_name",
-    printers.c.store_id,
-    printers.c.name,
-    unique=True,
-    sqlite_where=printers.c.removed_at.is_(None),
-    postgresql_where=printers.c.removed_at.is_(None),
-)
-
-print_jobs = Table(
-    "print_jobs",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("store_id", ForeignKey("stores.id"), nullable=False),
-    Column("printer_id", ForeignKey("printers.id"), nullable=False),
-    Column("key", String(200), nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("lane", String(10), nullable=False),
-    Column("origin", String(100), nullable=False),
-    Column("created_by", String(64), nullable=False),
-    Column("created_at", UtcDateTime(), nullable=False),
-    Column("expires_at", UtcDateTime()),
-    Column("erased_at", UtcDateTime()),
-    UniqueConstraint("store_id", "key"),
-    Index("ix_print_jobs_store_id_id", "store_id", "id"),
-    # What erasure looks at: only what it hasn't been at.
-    Index(
-        "ix_print_jobs_not_erased",
-        "created_at",
-        sqlite_where=text("erased_at IS NULL"),
-        postgresql_where=text("erased_at IS NULL"),
-    ),
-    _one_of("lane", LANES),
-)
-
-documents = Table(
-    "documents",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
-    Column("no", Integer, nullable=False),
-    Column("template", String(200), nullable=False),
-    Column("template_text", Sealed("documents.template_text"), nullable=False),
-    Column("data", Sealed("documents.data"), nullable=False),
-    Column("area_text", Sealed("documents.area_text")),
-    Column("picture", Sealed("documents.picture")),
-    Column("content", SealedBytes("documents.content")),
-    Column("images", Sealed("documents.images")),
-    Column("warnings", Sealed("documents.warnings"), nullable=False),
-    Column("grade", String(1)),
-    Column("symbols", Text),  # JSON: the geometry of barcodes, never what they say
-    Column("title", String(100), nullable=False),
-    Column("subject", String(100)),
-    Column("copies", Integer, nullable=False),
-    Column("private", Boolean, nullable=False),
-    UniqueConstraint("job_id", "no"),
-)
-
-_EXPIRING = "expires_at IS NOT NULL AND state IN ('queued', 'held')"
-
-labels = Table(
-    "labels",
-    metadata,
-    Column("seq", _number(), primary_key=True, autoincrement=True),
-    Column("id", String(26), nullable=False, unique=True),
-    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
-    Column("document_id", ForeignKey("documents.id"), nullable=False),
-    Column("printer_id", ForeignKey("printers.id"), nullable=False),
-    Column("group_id", String(26)),  # whose printers may take it; printer_id as well, until one of them did
-    Column("store_id", ForeignKey("stores.id"), nullable=False),
-    Column("document_no", Integer, nullable=False),
-    Column("copy_no", Integer, nullable=False),
-    Column("state", String(10), nullable=False),
-    Column("lane", String(10), nullable=False),
-    Column("place", Integer, nullable=False),  # 0: a person said it did not come out, it goes next; else 1
-    Column("grouped", String(100)),
-    Column("subject", String(100)),
-    Column("title", String(100), nullable=False),
-    Column("number", String(40)),
-    Column("reason", Text, nullable=False),
-    Column("held_for", String(12), nullable=False, server_default=""),
-    Column("expires_at", UtcDateTime()),
-    Column("reprint_of", ForeignKey("labels.id")),
-    Column("reprint_count", Integer, nullable=False),
-    Column("bytes", SealedBytes("labels.bytes")),
-    Column("bytes_count", Integer),
-    Column("counter_before", BigInteger),
-    Column(
-        "sent_no", BigInteger
-    ),  # rises on each printer: which label was sent last, whatever the clock says
-    Column("attempt", Integer, nullable=False),
-    Column("pages", Integer, nullable=False, server_default="1"),
-    Column("queued_at", UtcDateTime(), nullable=False),
-    Column("sent_at", UtcDateTime()),
-    Column("settled_at", UtcDateTime()),
-    Index("ix_labels_turn", "printer_id", "state", "lane", "place", "seq"),
-    Index("ix_labels_printer_id_sent_no", "printer_id", "sent_no", unique=True),
-    Index("ix_labels_job_id_state", "job_id", "state"),
-    Index("ix_labels_store_id_state", "store_id", "state"),
-    Index("ix_labels_subject", "subject"),
-    Index("ix_labels_reprint_of", "reprint_of"),
-    Index(
-        "ix_labels_number",
-        "store_id",
-        "number",
-        sqlite_where=text("number IS NOT NULL"),
-        postgresql_where=text("number IS NOT NULL"),
-    ),
-    # Only what may still expire: the look for it, once a second, costs nothing.
-    Index(
-        "ix_labels_expiring",
-        "expires_at",
-        sqlite_where=text(_EXPIRING),
-        postgresql_where=text(_EXPIRING),
-    ),
-    _one_of("state", LabelState),
-    _one_of("lane", LANES),
-    sqlite_autoincrement=True,
-)
-
-changes = Table(
-    "changes",
-    metadata,
-    Column("seq", _number(), primary_key=True, autoincrement=True),
-    Column("at", UtcDateTime(), nullable=False),
-    Column("label_id", ForeignKey("labels.id"), nullable=False),
-    Column("job_id", ForeignKey("print_jobs.id"), nullable=False),
-    Column("store_id", ForeignKey("stores.id"), nullable=False),
-    Column("subject", String(100)),
-    Column("before", String(10)),
-    Column("after", String(10), nullable=False),
-    Column("actor", String(64), nullable=False),
-    Column("reason", Text, nullable=False),
-    Index("ix_changes_job_id_seq", "job_id", "seq"),
-    _one_of("after", LabelState),
-    sqlite_autoincrement=True,
-)
-
-blocks = Table(
-    "blocks",
-    metadata,
-    Column("subject", String(100), primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("at", UtcDateTime(), nullable=False),
+from labelsvc.printing.tables import (
+    EXPIRING,
+    blocks,
+    changes,
+    documents,
+    labels,
+    print_jobs,
+    printers,
 )
 
 #: Steps, new jobs, blocks and what a person chooses for a printer have one turn. The feed needs it: its readers keep a
@@ -272,267 +83,6 @@ _LABEL = [column for column in labels.c if column.name != "bytes"]
 
 # Statements on a label's way from a request to paper stand made beside what asks them: making one takes longer than SQLite
 # takes to answer it.
-
-
-# ---------------------------------------------------------------- printers
-
-
-def _printer(row: Row[Any]) -> Printer:
-    return Printer(
-        id=row.id,
-        store_id=row.store_id,
-        name=row.name,
-        uri=row.uri,
-        profile=row.profile,
-        dpi=row.dpi,
-        created_at=row.created_at,
-        darkness=row.darkness,
-        speed=row.speed,
-        offset_x=row.offset_x,
-        offset_y=row.offset_y,
-        letters=row.letters,
-        font=row.font,
-        paused_at=row.paused_at,
-        answered_at=row.answered_at,
-        node=row.node,
-        state=PrinterState(row.state, row.state_reason, row.state_source, row.state_at),
-        device_no=row.device_no,
-        mode=row.mode,
-    )
-
-
-def _chosen(printer: Printer) -> dict[str, Any]:
-    return {
-        "name": printer.name,
-        "uri": printer.uri,
-        "profile": printer.profile,
-        "dpi": printer.dpi,
-        "darkness": printer.darkness,
-        "speed": printer.speed,
-        "offset_x": printer.offset_x,
-        "offset_y": printer.offset_y,
-        "letters": printer.letters,
-        "font": printer.font,
-        "paused_at": printer.paused_at,
-        "answered_at": printer.answered_at,
-        "node": printer.node,
-        "device_no": printer.device_no,
-        "mode": printer.mode,
-    }
-
-
-def _made_for(printer: Printer) -> dict[str, Any]:
-    """Where a label's bytes go, and all that makes other bytes."""
-    beside = ("name", "paused_at", "answered_at", "node")
-    return {name: value for name, value in _chosen(printer).items() if name not in beside} | {
-        "id": printer.id
-    }
-
-
-def insert_printer(connection: Connection, printer: Printer) -> None:
-    """Add a printer. Raises Conflict if the store has one of that name."""
-    try:
-        connection.execute(
-            printers.insert().values(
-                id=printer.id,
-                store_id=printer.store_id,
-                created_at=printer.created_at,
-                state=printer.state.value,
-                state_reason=printer.state.reason,
-                state_source=printer.state.source,
-                state_at=printer.state.at,
-                **_chosen(printer),
-            )
-        )
-    except IntegrityError:
-        raise _name_taken() from None
-    notify(connection, printer.id)
-
-
-def update_printer(connection: Connection, printer: Printer, *, another_device: bool) -> None:
-    """Store what a person chose. Raises Conflict if the new name is taken.
-
-    Behind another address may be another device, whose counter says nothing about labels sent to the old one.
-    """
-    try:
-        connection.execute(update(printers).where(printers.c.id == printer.id).values(**_chosen(printer)))
-    except IntegrityError:
-        raise _name_taken() from None
-    if another_device:
-        _forget_counters(connection, printer.id)
-    notify(connection, printer.id)
-
-
-def _forget_counters(connection: Connection, printer_id: str) -> None:
-    """What the printer counts from now on says nothing about the labels that are open there."""
-    connection.execute(
-        update(labels)
-        .where(
-            labels.c.printer_id == printer_id,
-            labels.c.state.in_([LabelState.SENDING, LabelState.UNCERTAIN]),
-        )
-        .values(counter_before=None)
-    )
-
-
-def _name_taken() -> Conflict:
-    return Conflict("the store has a printer of this name", code="printer.exists", field="name")
-
-
-def require_free_name(connection: Connection, store_id: str, name: str, but: str) -> None:
-    """Raise Conflict if another printer than ``but`` has this name or alias; in the turn, since no constraint spans both."""
-    found = find_printer(connection, store_id, name)
-    if found is not None and found.id != but:
-        raise _name_taken()
-
-
-_FIND_PRINTER = select(printers).where(
-    printers.c.store_id == bindparam("store_id"),
-    printers.c.removed_at.is_(None),
-    or_(
-        printers.c.id == bindparam("called"),
-        printers.c.name == bindparam("called"),
-        printers.c.id.in_(
-            select(printer_aliases.c.printer_id).where(
-                printer_aliases.c.store_id == bindparam("store_id"),
-                printer_aliases.c.name == bindparam("called"),
-            )
-        ),
-    ),
-)
-
-
-def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Printer | None:
-    """The store's printer, or group, with this id, name or alias."""
-    row = connection.execute(_FIND_PRINTER, {"store_id": store_id, "called": id_or_name}).first()
-    return _printer(row) if row else None
-
-
-def is_busy_at(connection: Connection, uri: str) -> bool:
-    """Whether a label is on its way to the printer at ``uri``, of whichever store, or will be by itself."""
-    on_its_way = or_(
-        labels.c.state == LabelState.SENDING,
-        and_(labels.c.state == LabelState.QUEUED, printers.c.paused_at.is_(None)),
-    )
-    found = connection.execute(
-        select(labels.c.id)
-        .join(printers, printers.c.id == labels.c.printer_id)
-        .where(printers.c.uri == uri, printers.c.removed_at.is_(None), on_its_way)
-        .limit(1)
-    ).first()
-    return found is not None
-
-
-def printers_at_scheme(connection: Connection, scheme: str) -> list[str]:
-    """Ids of the printers, of all stores, whose address begins with ``scheme://``."""
-    like = printers.c.uri.startswith(f"{scheme}://", autoescape=True)
-    rows = connection.execute(select(printers.c.id).where(like, printers.c.removed_at.is_(None)))
-    return list(rows.scalars())
-
-
-def printer_of_label(connection: Connection, label: Label) -> Printer:
-    """The printer that a label is for, removed or not."""
-    return _printer(connection.execute(select(printers).where(printers.c.id == label.printer_id)).one())
-
-
-def printers_of(connection: Connection, store_id: str) -> list[Printer]:
-    """A store's printers, oldest first."""
-    rows = connection.execute(
-        select(printers)
-        .where(printers.c.store_id == store_id, printers.c.removed_at.is_(None))
-        .order_by(printers.c.id)
-    )
-    return [_printer(row) for row in rows]
-
-
-_DRIVEN = select(printers).where(
-    printers.c.id == bindparam("printer_id"), printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
-)
-
-
-def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
-    """The printer if labels may be sent to it now: not paused, not removed."""
-    row = connection.execute(_DRIVEN, {"printer_id": printer_id}).first()
-    return _printer(row) if row else None
-
-
-#: A printer that nobody heard of for so long isn't waited for by those behind it in a group: its machine may be away.
-_FORGOTTEN = timedelta(seconds=150)
-
-
-_GROUPS_OF = (
-    select(printers.c.id, printers.c.mode, printer_members.c.position)
-    .join(printer_members, printer_members.c.group_id == printers.c.id)
-    .where(
-        printer_members.c.printer_id == bindparam("printer_id"),
-        printers.c.removed_at.is_(None),
-        printers.c.paused_at.is_(None),
-    )
-)
-
-
-def queues_of(connection: Connection, printer_id: str, now: datetime) -> list[str]:
-    """Whose labels a printer may take now: its own, and those of its groups unless one before it in the group can."""
-    found = [printer_id]
-    groups = connection.execute(_GROUPS_OF, {"printer_id": printer_id}).all()
-    for group in groups:
-        if group.mode == MODES[0]:
-            before = connection.execute(
-                select(printers)
-                .join(printer_members, printer_members.c.printer_id == printers.c.id)
-                .where(
-                    printer_members.c.group_id == group.id,
-                    printer_members.c.position < group.position,
-                    printers.c.removed_at.is_(None),
-                    printers.c.paused_at.is_(None),
-                )
-            )
-            if any(_can_take(row, now) for row in before):
-                continue
-        found.append(group.id)
-    return found
-
-
-def _can_take(row: Row[Any], now: datetime) -> bool:
-    """Whether a printer is ready, as far as it can say; one that was just added is soon asked."""
-    heard = now - (row.state_at or row.created_at) < _FORGOTTEN
-    return heard and (
-        row.state == "ready" or (row.state == "unknown" and row.state_reason in ("", "no_status"))
-    )
-
-
-def set_printer_state(connection: Connection, printer_id: str, state: PrinterState) -> None:
-    """Store what was learned of a printer."""
-    connection.execute(
-        update(printers)
-        .where(printers.c.id == printer_id)
-        .values(state=state.value, state_reason=state.reason, state_source=state.source, state_at=state.at)
-    )
-
-
-def note_answer(connection: Connection, printer_id: str, now: datetime) -> None:
-    """The device in this place answers status queries: from now on its silence means something."""
-    connection.execute(update(printers).where(printers.c.id == printer_id).values(answered_at=now))
-
-
-def remove_printer(connection: Connection, printer_id: str, now: datetime) -> None:
-    """Remove a printer. Raises Conflict while labels of it are open or uncertain."""
-    open_ones = connection.execute(
-        select(func.count())
-        .select_from(labels)
-        .where(
-            or_(labels.c.printer_id == printer_id, labels.c.group_id == printer_id),
-            labels.c.state.in_(
-                [LabelState.QUEUED, LabelState.HELD, LabelState.SENDING, LabelState.UNCERTAIN]
-            ),
-        )
-    ).scalar_one()
-    if open_ones:
-        raise Conflict("the printer has open labels", code="printer.busy", labels=open_ones)
-    connection.execute(update(printers).where(printers.c.id == printer_id).values(removed_at=now))
-    notify(connection, printer_id)
-    connection.execute(delete(printer_aliases).where(printer_aliases.c.printer_id == printer_id))
-    leave_groups(connection, printer_id)
 
 
 # ---------------------------------------------------------------- storing and finding jobs
@@ -1284,7 +834,7 @@ def claim(
     here = driven_printer(connection, printer.id if printer else row.printer_id)
     if row.state != LabelState.QUEUED or here is None or here.is_group:
         return None
-    if printer is not None and _made_for(here) != _made_for(printer):
+    if printer is not None and made_for(here) != made_for(printer):
         return None
     if row.printer_id != here.id and row.printer_id not in queues_of(connection, here.id, now):
         return None
@@ -1423,7 +973,7 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
 
 
 # Said as the index says it, so that SQLite takes it.
-_EXPIRED = text(_EXPIRING), labels.c.expires_at <= bindparam("now")
+_EXPIRED = text(EXPIRING), labels.c.expires_at <= bindparam("now")
 _ANY_EXPIRED = select(exists().where(*_EXPIRED))
 
 

@@ -31,9 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from labelsvc.db import UtcDateTime, metadata, notify
-from labelsvc.printing.journal import labels, printers
 from labelsvc.printing.model import BROWSER_URI, GROUP_URI, Driven, LabelState, NodeSeen
 from labelsvc.printing.store import printer_members
+from labelsvc.printing.tables import labels, printers
 
 nodes = Table(
     "nodes",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labelsvc.db import Database, new_id
 from labelsvc.errors import Conflict, FieldError, Invalid, NotFound
 from labelsvc.languages.identity import Identity
-from labelsvc.printing import journal, lease_store, store
+from labelsvc.printing import journal, lease_store, printer_store, store
 from labelsvc.printing.leases import NODE_NAME, NODE_RULE, host_name
 from labelsvc.printing.model import (
     BROWSER_URI,
@@ -113,8 +113,8 @@ class Printers:
         )
         printer = self._checked(printer)
         with self._database.transaction(journal.TURN) as connection:
-            journal.require_free_name(connection, actor.store_id, name, printer.id)
-            journal.insert_printer(connection, printer)
+            printer_store.require_free_name(connection, actor.store_id, name, printer.id)
+            printer_store.insert_printer(connection, printer)
             printer = self._shown(connection, printer)
         self.wakeups.wake(printer.id)
         return printer
@@ -138,8 +138,8 @@ class Printers:
         )
         with self._database.transaction(journal.TURN) as connection:
             ids = _members(connection, actor, group, members)
-            journal.require_free_name(connection, actor.store_id, name, group.id)
-            journal.insert_printer(connection, group)
+            printer_store.require_free_name(connection, actor.store_id, name, group.id)
+            printer_store.insert_printer(connection, group)
             store.set_members(connection, group.id, ids)
             return self._shown(connection, group)
 
@@ -165,8 +165,8 @@ class Printers:
                 after,
                 store.members_of(connection, before.id) if members is None else members,
             )
-            journal.require_free_name(connection, actor.store_id, after.name, after.id)
-            journal.update_printer(connection, after, another_device=False)
+            printer_store.require_free_name(connection, actor.store_id, after.name, after.id)
+            printer_store.update_printer(connection, after, another_device=False)
             store.set_members(connection, after.id, ids)
             after = self._shown(connection, after)
         self.wake(after.id)
@@ -188,7 +188,7 @@ class Printers:
             found = _found(connection, actor, id_or_name)
             _not_built_in(found)
             for alias in wanted:
-                journal.require_free_name(connection, actor.store_id, alias, found.id)
+                printer_store.require_free_name(connection, actor.store_id, alias, found.id)
             store.set_aliases(
                 connection, actor.store_id, found.id, [name for name in wanted if name != found.name]
             )
@@ -212,8 +212,8 @@ class Printers:
             if profile != before.profile:
                 after = replace(after, darkness=None, speed=None, letters=None, font=None)
             after = self._checked(after)
-            journal.update_printer(connection, after, another_device=True)
-            journal.set_printer_state(connection, after.id, PrinterState())
+            printer_store.update_printer(connection, after, another_device=True)
+            printer_store.set_printer_state(connection, after.id, PrinterState())
             store.forget_fonts(connection, after.id)
             after = self._shown(connection, replace(after, state=PrinterState()))
         self.wakeups.wake(after.id)
@@ -227,7 +227,7 @@ class Printers:
         if not printer.is_group:
             return [printer]
         with self._database.reading() as connection:
-            known = {one.id: one for one in journal.printers_of(connection, printer.store_id)}
+            known = {one.id: one for one in printer_store.printers_of(connection, printer.store_id)}
             found = [known[id] for id in store.members_of(connection, printer.id) if id in known]
         if not found:
             raise Conflict("the group has no printer", code="group.empty")
@@ -259,7 +259,9 @@ class Printers:
                     aliases=aliases.get(found.id, ()),
                     members=store.members_of(connection, found.id) if found.is_group else (),
                 )
-                for found in self._with_drivers(connection, journal.printers_of(connection, actor.store_id))
+                for found in self._with_drivers(
+                    connection, printer_store.printers_of(connection, actor.store_id)
+                )
             ]
 
     def edit(
@@ -302,11 +304,11 @@ class Printers:
             _not_built_in(before)
             _not_a_group(before)
             after = self._checked(replace(before, **changes))
-            journal.require_free_name(connection, actor.store_id, after.name, after.id)
+            printer_store.require_free_name(connection, actor.store_id, after.name, after.id)
             another_device = after.uri != before.uri
             if another_device or after.profile != before.profile:
                 after = replace(after, answered_at=None)
-            journal.update_printer(connection, after, another_device=another_device)
+            printer_store.update_printer(connection, after, another_device=another_device)
             if another_device:
                 store.forget_fonts(connection, after.id)
             after = self._shown(connection, after)
@@ -319,7 +321,7 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             before = _found(connection, actor, id_or_name)
             after = replace(before, paused_at=before.paused_at or self._database.now())
-            journal.update_printer(connection, after, another_device=False)
+            printer_store.update_printer(connection, after, another_device=False)
             after = self._shown(connection, after)
         self.wake(after.id)
         return after
@@ -329,7 +331,7 @@ class Printers:
         actor.require(Right.MANAGE_PRINTERS)
         with self._database.transaction(journal.TURN) as connection:
             after = replace(_found(connection, actor, id_or_name), paused_at=None)
-            journal.update_printer(connection, after, another_device=False)
+            printer_store.update_printer(connection, after, another_device=False)
             after = self._shown(connection, after)
         self.wake(after.id)
         return after
@@ -343,7 +345,7 @@ class Printers:
         with self._database.transaction(journal.TURN) as connection:
             found = _found(connection, actor, id_or_name)
             _not_built_in(found)
-            journal.remove_printer(connection, found.id, self._database.now())
+            printer_store.remove_printer(connection, found.id, self._database.now())
         self.wakeups.wake(found.id)
 
     def send_fonts_again(self, actor: Actor, id_or_name: str) -> Printer:
@@ -364,7 +366,7 @@ class Printers:
         if not transport.answers:
             raise Invalid("names a printer that never answers", code="uri.invalid", field="uri")
         with self._database.reading() as connection:
-            if journal.is_busy_at(connection, uri):
+            if printer_store.is_busy_at(connection, uri):
                 raise Conflict("the printer has labels to print", code="printer.busy")
         link = transport.connect()
         try:
@@ -377,7 +379,7 @@ class Printers:
         """What a printer at ``uri`` that says it is ``found`` should be added as, and whether the store has it already."""
         actor.require(Right.MANAGE_PRINTERS)
         with self._database.reading() as connection:
-            there = _at(journal.printers_of(connection, actor.store_id), parse_uri(uri))
+            there = _at(printer_store.printers_of(connection, actor.store_id), parse_uri(uri))
         profile, known = self._profiles.propose(found)
         return Proposal(
             uri=uri,
@@ -395,7 +397,7 @@ class Printers:
     def wake_usb(self) -> None:
         """Something was plugged in or out: whoever waits for a USB printer looks now."""
         with self._database.reading() as connection:
-            found = journal.printers_at_scheme(connection, "usb")
+            found = printer_store.printers_at_scheme(connection, "usb")
         for printer_id in found:
             self.wakeups.wake(printer_id)
 
@@ -403,7 +405,7 @@ class Printers:
         """The store's built-in printer, made at the first asking: its labels open as PDF (P6)."""
         actor.require(Right.PRINT)
         with self._database.reading() as connection:
-            found = journal.find_printer(connection, actor.store_id, _BROWSER)
+            found = printer_store.find_printer(connection, actor.store_id, _BROWSER)
         if found is not None:
             return found
         profile = self._profiles.get(_BROWSER)
@@ -419,7 +421,7 @@ class Printers:
         )
         try:
             with self._database.transaction(journal.TURN) as connection:
-                journal.insert_printer(connection, printer)
+                printer_store.insert_printer(connection, printer)
         except Conflict:  # another request made it at the same moment
             return self._find(actor, _BROWSER)
         return printer
@@ -429,7 +431,7 @@ class Printers:
         if id_or_name == _BROWSER:
             return self.browser(actor)
         with nullcontext(connection) if connection is not None else self._database.reading() as reading:
-            found = journal.find_printer(reading, actor.store_id, id_or_name)
+            found = printer_store.find_printer(reading, actor.store_id, id_or_name)
         if found is None:
             raise Invalid("no such printer", code="printer.not_found", field="printer")
         return found
@@ -518,7 +520,7 @@ class Printers:
 
 
 def _found(connection: Connection, actor: Actor, id_or_name: str) -> Printer:
-    found = journal.find_printer(connection, actor.store_id, id_or_name)
+    found = printer_store.find_printer(connection, actor.store_id, id_or_name)
     if found is None:
         raise NotFound("no such printer", code="printer.not_found")
     return found
@@ -560,7 +562,7 @@ def _members(connection: Connection, actor: Actor, group: Printer, members: Sequ
     faults = _name_faults("name", group.name)
     if group.mode not in MODES:
         faults.append(FieldError("mode", f"must be one of {', '.join(MODES)}"))
-    found = [journal.find_printer(connection, actor.store_id, member) for member in members]
+    found = [printer_store.find_printer(connection, actor.store_id, member) for member in members]
     if any(one is None or one.is_browser or one.is_group for one in found):
         faults.append(FieldError("members", "must be printers of the store"))
     ids = list(dict.fromkeys(one.id for one in found if one is not None))

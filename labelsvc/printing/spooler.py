@@ -31,7 +31,7 @@ from labelsvc.db import Database, News
 from labelsvc.errors import Conflict, Invalid, LabelsvcError, NotFound
 from labelsvc.languages import Condition, finish
 from labelsvc.log import get_logger
-from labelsvc.printing import journal, store
+from labelsvc.printing import journal, printer_store, store
 from labelsvc.printing.conversation import Conversation, converse
 from labelsvc.printing.driverlock import DriverLock
 from labelsvc.printing.jobs import PrintJobs
@@ -327,7 +327,7 @@ class _OnePrinter(threading.Thread):
         """One label, or one look, or a rest. False if the printer isn't to be driven any more."""
         self._take_back()
         with self._database.reading() as connection:
-            printer = journal.driven_printer(connection, self._printer_id)
+            printer = printer_store.driven_printer(connection, self._printer_id)
             turn = journal.next_turn(connection, self._printer_id, self._database.now())
             unproven = journal.unproven(connection, self._printer_id)
         if printer is None:
@@ -697,7 +697,7 @@ class _OnePrinter(threading.Thread):
         if self._printer.answered_at is None:
             now = self._database.now()
             with self._database.transaction() as connection:
-                journal.note_answer(connection, self._printer_id, now)
+                printer_store.note_answer(connection, self._printer_id, now)
             self._printer = replace(self._printer, answered_at=now)
 
     def _wait_until_ready(self, pressing: bool) -> None:
@@ -787,7 +787,7 @@ class _OnePrinter(threading.Thread):
         try:
             with self._database.transaction(journal.TURN) as connection:
                 self._lease.require(connection)
-                journal.set_printer_state(connection, self._printer_id, state)
+                printer_store.set_printer_state(connection, self._printer_id, state)
         except LeaseLost:
             return  # how the printer is, is for another machine to say
         except LabelsvcError as fault:  # a label may be in hand, and matters more than this

@@ -23,6 +23,7 @@ from labelsvc.printing import (
     Profiles,
     journal,
     lease_store,
+    printer_store,
 )
 
 TEMPLATE = """<?xml version="1.0" encoding="UTF-8"?>
@@ -58,7 +59,7 @@ class Bench:
         """What the printer said just now."""
         state = PrinterState(value, reason, "test", self.database.now())
         with self.database.transaction() as connection:
-            journal.set_printer_state(connection, self.printer(name).id, state)
+            printer_store.set_printer_state(connection, self.printer(name).id, state)
 
     def submit(self, printer: str, *texts: str, width: int = 44, **other: Any) -> list[Label]:
         """One job of so many labels."""

@@ -36,6 +36,7 @@ from labelsvc.printing import (
     Profiles,
     Spooler,
     journal,
+    tables,
 )
 from labelsvc.printing.rendering import Download, Rendered
 from labelsvc.security import Actor, Audit
@@ -187,7 +188,7 @@ def test_what_is_stored_is_what_the_printer_received(room, tmp_path):
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
         job = room.wait(room.print("LABEL1"))
         with room.database.reading() as connection:
-            data = connection.execute(select(journal.labels.c.bytes)).scalar_one()
+            data = connection.execute(select(tables.labels.c.bytes)).scalar_one()
         assert printer.labels()[0].read_bytes() in data
         assert job.labels[0].bytes_count == len(data)
 
@@ -518,7 +519,7 @@ def test_a_label_that_can_not_be_made_any_more_fails_alone(room, tmp_path):
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
         bad = room.print("LABEL1", hold=True)
         with room.database.transaction() as connection:
-            connection.execute(journal.documents.update().values(template_text="<page"))
+            connection.execute(tables.documents.update().values(template_text="<page"))
         room.jobs.rendering._results.clear()
         good = room.print("LABEL2", hold=True)
         room.jobs.release(room.actor, bad.id)

@@ -32,9 +32,9 @@ from labelsvc.printing import (
     PrintRequest,
     Profiles,
     Spooler,
-    journal,
 )
 from labelsvc.printing.rendering import Download
+from labelsvc.printing.tables import labels
 from labelsvc.security import Accounts, Actor, Sealer, StoreKind
 
 pytestmark = pytest.mark.usefixtures("sqlite_database")
@@ -136,7 +136,7 @@ class Bench:
         with self.database.reading() as connection:
             sent = {
                 row.title: row.bytes
-                for row in connection.execute(select(journal.labels.c.title, journal.labels.c.bytes))
+                for row in connection.execute(select(labels.c.title, labels.c.bytes))
                 if row.bytes
             }
         found = []

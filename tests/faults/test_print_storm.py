@@ -26,7 +26,7 @@ from support.daemon import Answered, Api, Lost, running_daemon
 from support.programs import VirtualPrinter, call, virtual_printer
 
 from labelsvc.daemon import assemble
-from labelsvc.printing import LabelState, journal
+from labelsvc.printing import LabelState, journal, tables
 from labelsvc.printing.model import SETTLED, STEPS
 from labelsvc.security import Actor, Role, StoreKind
 from labelsvc.settings import load
@@ -242,7 +242,7 @@ def _until_settled(database: Any) -> None:
 
 def _compare(storm: Storm, database: Any, devices: dict[str, VirtualPrinter]) -> None:
     """Every step was legal, each lane kept its order, and what is printed lies in its tray, once; nothing else does."""
-    labels, changes = journal.labels, journal.changes
+    labels, changes = tables.labels, tables.changes
     with database.reading() as connection:
         rows = connection.execute(
             select(labels.c.id, labels.c.seq, labels.c.printer_id, labels.c.lane, labels.c.title, labels.c.state, labels.c.attempt)
