@@ -9,6 +9,7 @@ import pty
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -776,3 +777,26 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path):
     with pytest.raises(ValueError):
         link.write(LABEL, "../escape.zpl")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tray"]
+
+
+def test_threads_that_come_first_at_once_load_libusb_once():
+    """Each printer has a thread, and all look for theirs when the service starts; pyusb by itself would crash the process (P7)."""
+    told = subprocess.run([sys.executable, "-c", FIRST_AT_ONCE], capture_output=True, text=True, timeout=60)
+    assert (told.returncode, told.stdout) == (0, "1\n"), told.stderr
+
+
+FIRST_AT_ONCE = """
+import threading, time
+from usb.backend import libusb1
+from labelsvc.printing.transports import usb
+declare, loads = libusb1._setup_prototypes, []
+def slowly(library):
+    loads.append(library)
+    time.sleep(0.5)
+    declare(library)
+libusb1._setup_prototypes = slowly
+threads = [threading.Thread(target=usb.backend) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(loads))
+"""

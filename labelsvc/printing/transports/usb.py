@@ -34,6 +34,7 @@ _PROTOCOLS = (2, 1, 3)
 _GET_STATUS = (0x80, 0x00)  # every device answers it (USB 2.0, 9.4.5)
 _GET_DEVICE_ID = (0xA1, 0x00)  # printer class 1.1, 4.2.1
 _GET_PORT_STATUS = (0xA1, 0x01)  # 4.2.2
+_loading = threading.Lock()
 _BROKEN_OFF = (errno.ENODEV, errno.ENOENT, errno.EIO, errno.ESHUTDOWN, errno.EPROTO)
 
 
@@ -58,7 +59,10 @@ def backend() -> Any:
     import libusb_package
     from usb.backend import libusb1
 
-    return libusb1.get_backend() or libusb1.get_backend(find_library=libusb_package.find_library)
+    # Where several threads come first at once, pyusb lets one of them call a library whose types aren't declared yet, and the
+    # process dies of a pointer cut in half.
+    with _loading:
+        return libusb1.get_backend() or libusb1.get_backend(find_library=libusb_package.find_library)
 
 
 @dataclass(frozen=True)
