@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import their own support package
 
+from faults.trial import Launcher
+from support import books
 from support.postgres import Cluster, Missing, cluster
 
 from labelsvc.db import Database
 from labelsvc.errors import LabelsvcError
-from labelsvc.migrations import migrate
 from labelsvc.security import Accounts, Actor, Role, Sealer, StoreKind
 from labelsvc.web.codes import is_listed
 
@@ -52,12 +54,9 @@ def sealer(tmp_path: Path) -> Sealer:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database at the newest revision, made once and copied for each test."""
-    path = tmp_path_factory.mktemp("migrated") / "labelsvc.db"
-    found = Database(f"sqlite:///{path}")
-    migrate(found)
-    found.close()  # the last connection's end writes the log back into the file
-    assert not path.with_name("labelsvc.db-wal").exists()
-    return path
+    folder = tmp_path_factory.mktemp("migrated")
+    books.furnish(folder)
+    return folder / books.NAME
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +77,13 @@ def postgresql_url(postgresql_cluster: Cluster) -> Iterator[str]:
     """The address of a migrated PostgreSQL database of this test alone."""
     with postgresql_cluster.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """What starts daemons quickly; one for all tests of a process, for it takes seconds to begin itself."""
+    with closing(Launcher()) as found:
+        yield found
 
 
 @pytest.hookimpl(trylast=True)

@@ -54,15 +54,14 @@ def _lines() -> set[str]:
 
 
 @contextmanager
-def _daemon(folder: Path, settings: dict[str, Any], *, sealed: bool):
+def _daemon(launcher: Launcher, folder: Path, settings: dict[str, Any], *, sealed: bool):
     """A daemon of the launcher's, which alone knows how to leave out the sealing."""
-    launcher = Launcher()
     try:
         files = {name: str(folder / f"daemon.{name}") for name in ("said", "log", "ledger")}
         group = launcher.tell(do="start", settings=settings, sealed=sealed, **files)["group"]
         yield Running(launcher, group, *(Path(files[name]) for name in ("said", "log", "ledger")))
     finally:
-        launcher.close()
+        launcher.end()
 
 
 def _trade(api: Api, merchant: Api) -> None:
@@ -235,7 +234,9 @@ def _kept(folder: Path, look: Callable[[Path], dict[str, bytes]]) -> dict[str, b
     return kept
 
 
-def _traded(folder: Path, place: Callable[[Path], Any], *, sealed: bool) -> dict[str, bytes]:
+def _traded(
+    launcher: Launcher, folder: Path, place: Callable[[Path], Any], *, sealed: bool
+) -> dict[str, bytes]:
     with (
         place(folder / "state") as (where, look),
         mock_carrier(folder) as mock,
@@ -243,7 +244,7 @@ def _traded(folder: Path, place: Callable[[Path], Any], *, sealed: bool) -> dict
     ):
         prepared = prepare(folder / "state", mock, printer, **QUICK, **where)
         merchant = _merchant_token(prepared.settings)
-        with _daemon(folder, prepared.settings, sealed=sealed) as daemon:
+        with _daemon(launcher, folder, prepared.settings, sealed=sealed) as daemon:
             _trade(daemon.api(prepared.token), daemon.api(merchant))
             living = _kept(folder, look)  # the write-ahead log too, which a clean end folds in
             metrics = urllib3.request("GET", f"{daemon.address()}/metrics", retries=False)
@@ -255,9 +256,11 @@ def _traded(folder: Path, place: Callable[[Path], Any], *, sealed: bool) -> dict
 
 
 @pytest.mark.timeout(240)
-def test_nothing_personal_is_kept_in_the_clear(place: Callable[[Path], Any], tmp_path: Path):
+def test_nothing_personal_is_kept_in_the_clear(
+    place: Callable[[Path], Any], tmp_path: Path, launcher: Launcher
+):
     """After a whole trade at log level debug: no trace of a name, phone or address in any file, the SQL dump or the log."""
-    kept = _traded(tmp_path, place, sealed=True)
+    kept = _traded(launcher, tmp_path, place, sealed=True)
     assert b"waybill" in kept["daemon.log"] and b"INSERT INTO" in kept["SQL dump"]
     assert b"waybill.clear" in kept["audit trail"] and b"order.clear" in kept["audit trail"]
     assert b'labelsvc_labels{state="printed"}' in kept["metrics (while running)"]
@@ -270,12 +273,12 @@ def test_nothing_personal_is_kept_in_the_clear(place: Callable[[Path], Any], tmp
 
 @pytest.mark.timeout(240)
 def test_without_sealing_the_search_finds_everything(
-    place: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Callable[[Path], Any], tmp_path: Path, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ):
     """The control: the same trade with sealing switched off leaves every name, phone and address where it is found."""
     monkeypatch.setattr(Sealer, "seal", lambda self, column, plain: plain)
     monkeypatch.setattr(Sealer, "open", lambda self, column, sealed: sealed)
-    kept = _traded(tmp_path, place, sealed=False)
+    kept = _traded(launcher, tmp_path, place, sealed=False)
     missed = _secrets() - traces.find(_secrets(), kept["SQL dump"])
     assert not missed, f"the search of the SQL dump misses {sorted(missed)}"
 

@@ -2,7 +2,7 @@
 
 A program of its own, so that the product has no fault switch. It hides how the points are put around SQLAlchemy's commits,
 the transports and the carrier's HTTP calls from outside, how they are counted across the daemon's processes, and how a start
-is made quick: everything is imported once, and each daemon is a fork of this program.
+is made quick: everything is imported and the letters of the usual labels are drawn once, and each daemon is a fork of this program.
 
 It obeys one JSON object a line on standard input and answers each with one line:
 
@@ -11,6 +11,7 @@ It obeys one JSON object a line on standard input and answers each with one line
      "usb": [SOCKET, ...]}                                                                   -> {"group": PGID}
     {"do": "signal", "group": PGID, "number": N}    (or "signal-leader": the arbiter alone)     -> {"done": bool}
     {"do": "gone", "group": PGID, "timeout_s": s}                                            -> {"gone": bool}
+    {"do": "end"}: kill -9 for every daemon that is left                                     -> {"done": true}
 
 Every point that a daemon passes is a line in its ledger, ``name when``; the line ``! kill`` follows the one at which it killed.
 """
@@ -20,7 +21,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import gc
 import http.client
+import importlib
 import io
 import json
 import os
@@ -30,6 +33,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -263,11 +267,15 @@ def import_everything() -> None:
 
     ttLib.TTFont = InMemory
 
+    # What a daemon imports only once it runs.
+    for name in ("gunicorn.workers.gthread", "pyudev", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"):
+        importlib.import_module(name)
+
     from labelsvc import daemon, web  # noqa: F401
 
     daemon.ROUND_S = 0.1  # else most trials were over before the first round that finds something
 
-    from labelsvc.labels import StandardTemplates, Template, compose, parse
+    from labelsvc.labels import StandardTemplates, Template, parse
 
     class AndSmall(StandardTemplates):
         """The shipped ones, and one whose label a printer at 1 kB/s takes in half a second."""
@@ -280,16 +288,12 @@ def import_everything() -> None:
 
     daemon.StandardTemplates = AndSmall  # type: ignore[misc]
 
-    from labelsvc.languages import Target, encode
     from labelsvc.waybills import Divisions
 
-    templates = StandardTemplates()
-    for name in ("waybill-76x130", "waybill-100x180"):
-        encode(
-            compose(templates.get(name), {"recipient": {"name": "热身"}, "waybillCode": "000000000001"}),
-            Target("zpl"),
-        )
+    daemon._warm_up(StandardTemplates())
     Divisions().provinces()
+    gc.collect()
+    gc.freeze()  # else each daemon's collector would copy every page that it shares with this program
 
 
 def start(order: dict[str, Any]) -> int:
@@ -360,11 +364,20 @@ def reap() -> None:
             return
 
 
-def obey(order: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one order."""
+def obey(order: dict[str, Any], groups: set[int]) -> dict[str, Any]:
+    """Carry out one order; ``groups`` are those of the daemons that may be left."""
     match order["do"]:
         case "start":
-            return {"group": start(order)}
+            groups.add(group := start(order))
+            return {"group": group}
+        case "end":
+            for group in groups:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+            for group in groups:
+                gone(group, 5)
+            groups.clear()
+            return {"done": True}
         case "signal" | "signal-leader" as verb:
             try:
                 (os.killpg if verb == "signal" else os.kill)(order["group"], order["number"])
@@ -374,7 +387,9 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
                 return {"done": False}
             return {"done": True}
         case "gone":
-            return {"gone": gone(order["group"], order["timeout_s"])}
+            if over := gone(order["group"], order["timeout_s"]):
+                groups.discard(order["group"])
+            return {"gone": over}
     raise ValueError(order["do"])
 
 
@@ -386,15 +401,10 @@ def main() -> None:
     watch_transports()
     watch_carrier_calls()
     print(json.dumps({"ready": True}), flush=True)
-    groups = []
+    groups: set[int] = set()
     for line in sys.stdin:
-        answer = obey(json.loads(line))
-        if "group" in answer:
-            groups.append(answer["group"])
-        print(json.dumps(answer), flush=True)
-    for group in groups:
-        obey({"do": "signal", "group": group, "number": signal.SIGKILL})
-        gone(group, 5)
+        print(json.dumps(obey(json.loads(line), groups)), flush=True)
+    obey({"do": "end"}, groups)
 
 
 if __name__ == "__main__":

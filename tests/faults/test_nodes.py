@@ -194,15 +194,13 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(postgresql_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(
+    postgresql_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, launcher: Launcher
+) -> Iterator[Town]:
     """The town of this module."""
     folder = tmp_path_factory.mktemp("nodes")
     with mock_carrier(folder) as mock, virtual_printer(folder) as printer:
-        launcher = Launcher()
-        try:
-            yield Town(folder, postgresql_cluster, mock, printer, launcher)
-        finally:
-            launcher.close()
+        yield Town(folder, postgresql_cluster, mock, printer, launcher)
 
 
 def test_a_job_posted_anywhere_comes_out_where_the_printer_hangs(town: Town):

@@ -8,17 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faults.trial import RECIPIENT, Running, Street, number_on, street
+from faults.trial import RECIPIENT, Launcher, Running, Street, number_on, street
 from support.daemon import PRINTER, SENDER, Api, Lost
 
 pytestmark = pytest.mark.xdist_group("crash-3")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def town(request: pytest.FixtureRequest):
+def town(request: pytest.FixtureRequest, launcher: Launcher):
     """One street for this module, on each database: the lock is a file's there, a session's here."""
     on_postgresql = request.param == "postgresql"
-    with street(request.getfixturevalue("postgresql_cluster") if on_postgresql else None) as found:
+    cluster = request.getfixturevalue("postgresql_cluster") if on_postgresql else None
+    with street(cluster, launcher=launcher) as found:
         yield found
 
 

@@ -94,6 +94,10 @@ class Launcher:
         print(json.dumps(order), file=self._process.stdin, flush=True)
         return self._answer(60)
 
+    def end(self) -> None:
+        """End every daemon that is left, and go on."""
+        self.tell(do="end")
+
     def close(self) -> None:
         """End it and every daemon it started."""
         assert self._process.stdin
@@ -213,11 +217,16 @@ def _database_of(prepared: Prepared) -> str:
 
 @contextmanager
 def street(
-    cluster: Cluster | None = None, wire: str = "tcp", template: str | None = None, **printer: Any
+    cluster: Cluster | None = None,
+    wire: str = "tcp",
+    template: str | None = None,
+    launcher: Launcher | None = None,
+    **printer: Any,
 ) -> Iterator[Street]:
     """The network, the printer and the launcher until the block ends; ``printer`` are the virtual printer's options.
 
-    The printer hangs on ``wire``: tcp, usb or serial.
+    The printer hangs on ``wire``: tcp, usb or serial. A ``launcher`` that stands on another street at other times saves the
+    seconds that a new one takes.
 
     The daemons' databases are SQLite's, or in ``cluster``.
     """
@@ -229,13 +238,13 @@ def street(
             mock_carrier(folder, opening_balance=1_000_000) as mock,
             virtual_printer(folder, **printer) as paper,
         ):
-            launcher = Launcher()
+            used = launcher or Launcher()
             try:
                 chosen = {**QUICK, "database_url": cluster.url(cluster.create())} if cluster else QUICK
                 prepared = prepare(folder / "prepared" / "state", mock, paper, **chosen)
-                yield Street(folder, mock, paper, launcher, prepared, cluster, template)
+                yield Street(folder, mock, paper, used, prepared, cluster, template)
             finally:
-                launcher.close()
+                (used.end if launcher else used.close)()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from support.books import furnish
 from support.programs import MockCarrier, VirtualPrinter
 
 from labelsvc.daemon import assemble
@@ -65,6 +66,8 @@ def prepare(
         "network_client_secret": CLIENT_SECRET,
         **settings,
     }
+    if "database_url" not in chosen:
+        furnish(state_dir)
     rooms = assemble(load(**chosen))
     store = rooms.accounts.create_store("青山工厂", StoreKind.FACTORY)
     actor = Actor.operator(store.id, via="test")

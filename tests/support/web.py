@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from support.books import furnish
+
 from labelsvc.daemon import Rooms, assemble
 from labelsvc.security import Actor, Role, Store, StoreKind
 from labelsvc.settings import load
@@ -34,6 +36,8 @@ SENDER = {
 def build(state_dir: Path, **settings: Any) -> Rooms:
     """The house over a fresh database in ``state_dir``. No spooler runs: queued labels stay queued."""
     chosen = {"state_dir": state_dir, "network_url": "http://127.0.0.1:9/", **settings}
+    if "database_url" not in chosen:
+        furnish(state_dir)
     return assemble(load(**chosen))
 
 
