@@ -42,7 +42,10 @@ def _free(value: dict[str, Any]) -> dict[str, Any]:
     while open_:
         found = open_.pop()
         if isinstance(found, str):
-            if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in found):
+            # What Python calls printable has neither; asked first, because it takes a hundredth of the time.
+            if not found.isprintable() and any(
+                unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in found
+            ):
                 raise ValueError("must not hold control characters")
         elif isinstance(found, dict):
             open_ += [*found.keys(), *found.values()]
