@@ -312,9 +312,11 @@ def serve(settings: Settings) -> None:
     configure(settings.log_level)
     manager = ServiceManager.take(os.environ)
     running: list[Spooler | Rounds | Discovery | Heartbeat] = []
+    opened: list[Database] = []
 
     def make_app() -> Flask:
         rooms = assemble(settings)
+        opened.append(rooms.database)
         rooms.wakeups.listen(rooms.database)
         checks: dict[str, Callable[[], str]] = {"database": BooksCheck(rooms.database)}
         if settings.spooler:
@@ -370,6 +372,8 @@ def serve(settings: Settings) -> None:
     def stop() -> None:
         for part in running:
             part.stop()
+        for database in opened:
+            database.close()
         log.info("daemon.stopped")
 
     serve_http(

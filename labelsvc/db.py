@@ -114,6 +114,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._clock = clock or ((lambda: datetime.now(UTC)) if self.is_sqlite else self._server_clock.now)
         self._writing = threading.RLock()
+        self._news: list[News] = []
         name = self.url.database
         self.path = Path(name) if self.is_sqlite and name and name != ":memory:" else None
         if self.path:
@@ -230,7 +231,9 @@ class Database:
             source.backup(copy)
 
     def close(self) -> None:
-        """Close all pooled connections."""
+        """Close all connections that nobody has in hand. SQLite's last one leaves the file whole, without a log beside it."""
+        for each in self._news:
+            each.forget()
         self.engine.dispose()
 
     def _prepare_postgresql(self, connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -334,6 +337,7 @@ class News:
         self._path = database.path
         self._connection: sqlite3.Connection | None = None
         self._version = -1
+        database._news.append(self)
 
     def __call__(self) -> bool:
         """True the first time."""

@@ -114,6 +114,7 @@ class Spooler:
         self._threads: dict[str, _OnePrinter] = {}
         self._warden = threading.Thread(target=self._watch, name="spooler", daemon=True)
         self._turned_at = 0.0
+        self._news = News(database)
         self._nudging = False  # labels wait: their threads are woken again and again
 
     @property
@@ -180,13 +181,13 @@ class Spooler:
     def _drive(self) -> None:
         """Take printers and start their threads until told to stop, or the right to drive is lost."""
         looked = False
-        news = News(self.database)
+        self._news.forget()
         while not self.stopping.is_set() and not self._driver.lost:
             self._turned_at = time.monotonic()
             woken = self.wakeups.any_printer.is_set()
             self.wakeups.any_printer.clear()
             ended = any(not each.is_alive() for each in self._threads.values())
-            if not (news() or woken or ended or self._nudging):
+            if not (self._news() or woken or ended or self._nudging):
                 self.stopping.wait(self._poll_s)
                 continue
             try:
@@ -198,15 +199,13 @@ class Spooler:
                     found = self._driver.openings(connection)
                 self._tend({opening.printer_id: opening for opening in found})
             except Exception as fault:
-                news.forget()
+                self._news.forget()
                 log.error("spooler.failed", exc_info=fault)
                 self.stopping.wait(1.0)
             # Where others' news are heard, looking is for leases that ran out.
             self.stopping.wait(self._poll_s)
             if self.wakeups.hears and not self.stopping.is_set():
                 self.wakeups.any_printer.wait(self._lease_s / 5)
-
-        news.forget()
 
     def _tend(self, openings: dict[str, Opening]) -> None:
         self._nudging = any(opening.waiting for opening in openings.values())

@@ -42,9 +42,11 @@ def _within(seconds: float, true) -> bool:
     return False
 
 
-def test_an_answer_in_hand_is_finished_at_sigterm(daemon):
-    """A client that waits gets its answer, and the daemon then ends well."""
+def test_an_answer_in_hand_is_finished_at_sigterm(daemon, tmp_path):
+    """A client that waits gets its answer; the daemon then ends well, and leaves its database in one file."""
     running, api, job_id = daemon
+    state_dir = tmp_path / "state"
+    assert (state_dir / "labelsvc.db-wal").exists()
     answers: list[int] = []
     client = threading.Thread(target=lambda: answers.append(api.raw("GET", f"/jobs/{job_id}?wait_s=1.5")[0]))
     client.start()
@@ -53,6 +55,9 @@ def test_an_answer_in_hand_is_finished_at_sigterm(daemon):
     client.join(15)
     assert answers == [200]
     assert running.process.wait(15) == 0
+    assert not (state_dir / "labelsvc.db-wal").exists(), (
+        "who copies the file after a stop must have all of it"
+    )
 
 
 def test_a_killed_worker_is_replaced_on_the_same_port(daemon):
