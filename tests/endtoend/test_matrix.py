@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import pytest
 from support.matrix import (
@@ -30,12 +31,13 @@ from labelsvc.languages import LANGUAGES, encode
 READABLE_SHARE = 0.97
 
 
-def judge(cell: Cell, count: int) -> list[float]:
-    """Draw and read the cell's labels of the first recipients; returns what OCR made of the first two plain ones."""
+def judge(cell: Cell, chosen: Iterable[int]) -> list[float]:
+    """Draw and read the cell's labels of these recipients; returns what OCR made of the first two plain ones."""
     shares: list[float] = []
     read = 0
     found: list[str] = []
-    for at, recipient in enumerate(recipients()[:count]):
+    for at in chosen:
+        recipient = recipients()[at]
         drawn: list[Drawn] = []
         pages = pages_for(cell, recipient, at)
         for page in pages:
@@ -60,8 +62,9 @@ def judge(cell: Cell, count: int) -> list[float]:
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
 def test_each_cell_scans_and_reads(cell: Cell):
-    """Three recipients: every barcode decodes as it is, blurred, turned and noisy; OCR reads names and addresses to 97 %."""
-    shares = judge(cell, 3)
+    """A plain recipient and the hardest one: every barcode decodes as it is, blurred, turned and noisy; OCR reads the plain
+    one's name and address to 97 %. The long form has 300."""
+    shares = judge(cell, (0, 2))
     assert not shares or sum(shares) / len(shares) >= READABLE_SHARE, shares
 
 
@@ -70,7 +73,7 @@ def test_each_cell_scans_and_reads(cell: Cell):
 def test_each_cell_scans_for_three_hundred(cell: Cell):
     """The long form: 300 recipients a cell."""
     begun = time.perf_counter()
-    shares = judge(cell, 300)
+    shares = judge(cell, range(300))
     share = f", OCR {sum(shares) / len(shares):.4f}" if shares else ""
     print(f"\n{cell}: 300 labels, {time.perf_counter() - begun:.0f} s{share}")
     assert not shares or sum(shares) / len(shares) >= READABLE_SHARE, shares
