@@ -2,29 +2,39 @@
 
 Hides the boot. The guest's root is this machine's, read-only, with a layer in memory above; the package under test lies in it
 as README installs it, in /opt/labelsvc. What the guest finds out it writes to a folder that both see. It has no network card.
+
+Its disks are, in this order: Python and the packages, the service's own modules, and those that ``Machine.devices`` adds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
-_KERNELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labelsvc" / "kernels"
+REPOSITORY = Path(__file__).resolve().parents[2]
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labelsvc"
+_KERNELS, _DISKS = _CACHE / "kernels", _CACHE / "disks"
+_PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 #: What the kernel needs before it sees its root, in the order of their needs.
 _EARLY = [
     *("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci"),
     *("netfs", "fscache", "9pnet", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_blk"),
     *("crc16", "crc32c_generic", "mbcache", "jbd2", "ext4"),
 ]
+
+_READ_ONLY = "format=raw,if=virtio,readonly=on"
 
 _INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -45,17 +55,21 @@ mount -t tmpfs tmpfs run
 mount --bind /host{repository} srv/labelsvc
 # A service without templates draws none to warm up, which takes an emulated machine a minute.
 mount -t tmpfs tmpfs srv/labelsvc/templates
-mount --bind /host{base} opt/python
+# Thousands of small files: over a shared folder each costs a minute's part, on a disk next to nothing.
+mkdir run/python
+mount -t ext4 -o ro /dev/vda run/python
+mount --bind run/python/python opt/python
+mount -t ext4 -o ro /dev/vdb srv/labelsvc/labelsvc
 mount --bind /host{modules_folder} lib/modules/{release}
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 shared srv/shared
 mkdir -p var/lib/private
-mount -t ext4 /dev/vda var/lib/private || echo "no disk"
+mount -t ext4 /dev/vdc var/lib/private || echo "no disk"
 chmod 700 var/lib/private
 cp -a srv/shared/files/. .
-mkdir -p opt/labelsvc/bin opt/labelsvc/lib/python{python}/site-packages
-mount --bind /host{packages} opt/labelsvc/lib/python{python}/site-packages
+mkdir -p opt/labelsvc/bin opt/labelsvc/lib/{python}/site-packages
+mount --bind run/python/packages opt/labelsvc/lib/{python}/site-packages
 printf 'home = /opt/python/bin\\ninclude-system-site-packages = false\\n' >opt/labelsvc/pyvenv.cfg
-ln -sf /opt/python/bin/python{python} opt/labelsvc/bin/python
+ln -sf /opt/python/bin/{python} opt/labelsvc/bin/python
 cat >opt/labelsvc/bin/labelsvc <<'END'
 #!/bin/sh
 export PYTHONPATH=/srv/labelsvc PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/python/lib
@@ -66,6 +80,17 @@ chmod 755 opt/labelsvc/bin/labelsvc
 echo "guest: ready after $(cut -d' ' -f1 /proc/uptime) s"
 umount -l /proc /sys
 exec switch_root /root /lib/systemd/systemd --unit=guest.target
+"""
+
+
+#: What the service and the printers import at once, and what they import only at their first schema, label and USB device.
+_IMPORTS = """
+import sys
+import gunicorn.workers.gthread, pyudev, usb.backend.libusb1
+import labelsvc.cli, labelsvc.virtualprinter.__main__, labelsvc.web
+from labelsvc import daemon, doctor, settings
+daemon.assemble(settings.load(state_dir=sys.argv[1])).database.close()
+list(doctor.judge_fonts())
 """
 
 
@@ -113,6 +138,72 @@ def _unpacked(packed: Path) -> Path:
     return image
 
 
+def _disks(folder: Path) -> tuple[Path, Path]:
+    """Python with the packages of requirements/run.txt, kept for the next time, and the service's modules; compiled, as pip does it."""
+    own = folder / "own"
+    shutil.copytree(REPOSITORY / "labelsvc", own / "labelsvc", ignore=shutil.ignore_patterns("__pycache__"))
+    for data in ("templates", "printers"):
+        (own / data).symlink_to(REPOSITORY / data)
+    requirements = (REPOSITORY / "requirements" / "run.txt").read_text()
+    known = hashlib.sha256(f"{sys.version} {sys.prefix} {requirements} {_IMPORTS}".encode()).hexdigest()[:16]
+    python = _DISKS / f"{known}.img"
+    if not python.exists():
+        _DISKS.mkdir(parents=True, exist_ok=True)
+        tree = folder / "python"
+        _packages(requirements, tree / "packages")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{own}:{tree / 'packages'}",
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        with tempfile.TemporaryDirectory() as state:
+            subprocess.run([sys.executable, "-S", "-c", _IMPORTS, state], env=environment, check=True)
+        _standard_library(tree / "python")
+        draft = python.with_suffix(f".{os.getpid()}")
+        _disk(tree, draft)
+        draft.rename(python)
+        shutil.rmtree(tree)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", own / "labelsvc"], check=True)
+    _disk(own / "labelsvc", folder / "own.img")
+    return python, folder / "own.img"
+
+
+def _packages(requirements: str, into: Path) -> None:
+    for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE):
+        try:
+            files = metadata.files(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # another system's
+        for file in files:
+            if ".." not in file.parts and file.suffix != ".pyc":
+                target = into / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file.locate(), target)
+
+
+def _standard_library(into: Path) -> None:
+    base = Path(sys.base_prefix)
+    unneeded = ("site-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "turtledemo", "config-*")
+    shutil.copytree(
+        base / "lib" / _PYTHON,
+        into / "lib" / _PYTHON,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(*unneeded),
+    )
+    for library in (base / "lib").glob("libpython*.so*"):
+        shutil.copy2(library, into / "lib", follow_symlinks=False)
+    (into / "bin").mkdir()
+    shutil.copy2(base / "bin" / _PYTHON, into / "bin")
+
+
+def _disk(tree: Path, image: Path) -> None:
+    """A file system with this content, and no journal: it is only read."""
+    used = sum(max(path.lstat().st_size, 4096) for path in tree.rglob("*"))
+    size_mb = used * 5 // 4_000_000 + 16
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-i", "8192", "-d", tree, image]
+    subprocess.run([*command, f"{size_mb}M"], check=True)
+
+
 @dataclass
 class Machine:
     """A guest, not yet started; ``folder`` is its own: its shared folder, its disk, its console's record.
@@ -124,6 +215,7 @@ class Machine:
     devices: Sequence[str] = ()  #: further options of QEMU's
     memory_mb: int = 1024
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _own: tuple[Path, ...] = field(default=(), init=False)
 
     @property
     def shared(self) -> Path:
@@ -140,6 +232,8 @@ class Machine:
         """Switch it on. Raises Missing."""
         found = kernel()
         (self.shared / "files").mkdir(parents=True, exist_ok=True)
+        if not self._own:
+            self._own = _disks(self.folder)
         initramfs = self._initramfs(found)
         with (self.folder / "console.log").open("ab") as console:
             self.process = subprocess.Popen(
@@ -161,6 +255,7 @@ class Machine:
                     *("-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check"),
                     *self._share("host", Path("/"), "readonly=on"),
                     *self._share("shared", self.shared),
+                    *(word for disk in self._own for word in ("-drive", f"file={disk},{_READ_ONLY}")),
                     *self.devices,
                 ],
                 stdin=subprocess.DEVNULL,
@@ -214,9 +309,7 @@ class Machine:
                 release=found.release,
                 modules_folder=found.modules,
                 repository=REPOSITORY,
-                base=Path(sys.base_prefix).resolve(),
-                python=f"{sys.version_info.major}.{sys.version_info.minor}",
-                packages=next(Path(path).resolve() for path in sys.path if path.endswith("site-packages")),
+                python=_PYTHON,
             )
         )
         init.chmod(0o755)

@@ -1,14 +1,16 @@
 """Runs inside the guest, beside real systemd: what a person would do with the service and its printers, and what is seen then.
 
-It ends in the middle of a label, because the machine is switched off. Each step writes what it saw to ``facts.json``, also when it fails;
-judging is test_guest.py's.
+The first time it ends in the middle of a label, because the machine is switched off; ``again`` is after that. Each step writes what it
+saw to ``facts.json``, also when it fails; judging is test_guest.py's.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import subprocess
 import sys
 import time
 import traceback
@@ -19,12 +21,16 @@ from typing import Any
 
 sys.path[:0] = ["/srv/labelsvc/tests", "/srv/labelsvc"]
 
-from guest.street import CUT, SHARED, Api, Printer, number_of, shell, until  # noqa: E402
+from guest.street import CUT, HUNG, SHARED, TRAY, Api, Printer, number_of, numbers_in, shell, until  # noqa: E402
 from guest.usbwire import Plugged  # noqa: E402
 
 EQUALS = ("EQUAL-A", "EQUAL-B")
 #: The printer that outlives this machine: its socket is behind the first port of virtio-serial.
 OUTSIDE = str(next(Path("/dev").glob("vport*p1"), ""))
+
+AGAIN = sys.argv[1:] == ["again"]
+FACTS = SHARED / ("again.json" if AGAIN else "facts.json")
+README = Path("/srv/labelsvc/README.md")
 
 facts: dict[str, Any] = {}
 
@@ -39,7 +45,7 @@ def step(do: Callable[[], Any]) -> None:
         facts[name] = {"failed": traceback.format_exc()}
         (SHARED / "journal").write_text(shell("journalctl -b --no-pager -o short-monotonic -n 300"))
     facts.setdefault("took_s", {})[name] = round(time.monotonic() - began, 1)
-    (SHARED / "facts.json").write_text(json.dumps(facts, indent=1, default=str))
+    FACTS.write_text(json.dumps(facts, indent=1, default=str))
     print(f"guest: {name} {time.monotonic() - began:.1f} s", flush=True)
 
 
@@ -171,7 +177,7 @@ def told_apart() -> Any:
     jobs = [api.print("A", range(2), "first-a"), api.print("B", range(2, 3), "first-b")]
     states = [[label["state"] for label in api.settled(job)["labels"]] for job in jobs]
     held = drivers("0a5f")
-    back = until(lambda: drivers("0a5f") == ["usblp", "usblp"], 40)
+    back = until(driver_free, 40)
     return {
         "states": states,
         "held": held,
@@ -190,6 +196,11 @@ def paper() -> Any:
     printers["EQUAL-B"].faults(paper_out=False)
     states = [label["state"] for label in api.settled(job)["labels"]]
     return {"said": said, "waiting": waiting, "states": states, "paper": printers["EQUAL-B"].numbers()}
+
+
+def driver_free() -> bool:
+    """Whether the service has let its printers go."""
+    return drivers("0a5f") == ["usblp", "usblp"]
 
 
 def _state(name: str) -> Any:
@@ -238,8 +249,24 @@ def _until_printed(job: str, tray: Callable[[], list[str]]) -> tuple[list[str], 
 def alive() -> Any:
     """The heartbeat goes on."""
     first = show("WatchdogTimestampMonotonic")["WatchdogTimestampMonotonic"]
+    step(by_hand)
     beat = until(lambda: show("WatchdogTimestampMonotonic")["WatchdogTimestampMonotonic"] != first, 60)
     return {"beat": bool(beat), **show("NRestarts", "ActiveState", "WatchdogUSec")}
+
+
+def by_hand() -> Any:
+    """README's command on the service's data, beside the running service."""
+    (command,) = re.findall(r"`(systemd-run [^`]+)`", README.read_text())
+    state = "stat -c '%n %U %a' /var/lib/private/labelsvc /var/lib/private/labelsvc/*"
+    before = shell(state)
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True)
+    return {
+        "status": ran.returncode,
+        "said": ran.stdout,
+        "errors": ran.stderr,
+        "before": before.splitlines(),
+        "after": shell(state).splitlines(),
+    }
 
 
 def cut() -> Any:
@@ -249,6 +276,49 @@ def cut() -> Any:
     time.sleep(300)
 
 
+def recovered() -> Any:
+    """The same disk after the cut. The service was started by the boot, as on any morning; the PC asks again, a person is asked."""
+    cables["OUTSIDE"] = Plugged(OUTSIDE, 7)
+    found = {"file_system": shell("dmesg | grep -F 'EXT4-fs (vdc)'")}
+    found["job"] = job = api.print("OUTSIDE", CUT, "cut")
+    found["states"], found["asked"] = _until_printed(job, lambda: numbers_in(TRAY))
+    return {**found, **_story(job)}
+
+
+def hung() -> Any:
+    """Every process of the service stands still in the middle of a label, until systemd misses the heartbeat."""
+    before = show("NRestarts")["NRestarts"]
+    job = api.print("OUTSIDE", HUNG, "hung")
+    until(lambda: number_of(HUNG[0]) in numbers_in(TRAY))
+    left = until(lambda: (now := _states(job)).count("sending") == 1 and now)
+    shell("systemctl kill --signal=STOP labelsvc.service")
+    until(lambda: show("NRestarts")["NRestarts"] != before, 200, 1)
+    states, asked = _until_printed(job, lambda: numbers_in(TRAY))
+    return {
+        "left": left,
+        "restarts": [before, show("NRestarts")["NRestarts"]],
+        "said": shell("journalctl -b --no-pager -o cat -u labelsvc.service | grep -i watchdog"),
+        "states": states,
+        "asked": asked,
+        **_story(job),
+    }
+
+
+def _states(job: str) -> list[str]:
+    return [label["state"] for label in api.get(f"/jobs/{job}")["labels"]]
+
+
+def _story(job: str) -> dict[str, Any]:
+    """The states that each number took, one after the other, and every number that came out so far."""
+    titles = {label["id"]: label["title"] for label in api.get(f"/jobs/{job}")["labels"]}
+    taken: dict[str, list[str]] = {title: [] for title in titles.values()}
+    for item in api.get(f"/jobs/{job}/history")["items"]:
+        taken[titles[item["label_id"]]].append(item["after"])
+    return {"taken": taken, "paper": numbers_in(TRAY)}
+
+
 if __name__ == "__main__":
-    for each in (activated, sandbox, told_apart, paper, replugged, alive, cut):
+    first = (activated, sandbox, told_apart, paper, replugged, alive, cut)
+    for each in (recovered, hung) if AGAIN else first:
         step(each)
+    (SHARED / "ended").touch()

@@ -19,6 +19,10 @@ from typing import Any
 SHARED = Path("/srv/shared")
 #: The labels in the middle of which the power goes.
 CUT = range(40, 44)
+#: And those in the middle of which the service stands still.
+HUNG = range(50, 53)
+#: Where the printer outside puts its labels.
+TRAY = SHARED / "tray"
 #: A label of the least work that still has a barcode: its number stands in the bytes as it is.
 TEMPLATE = """<page xmlns="http://cloudprint.cainiao.com/print" width="60" height="40">
   <barcode left="4" top="4" width="52" height="20" type="code128" value="<%= _data.number %>" style="hideText:true"/>
@@ -135,18 +139,18 @@ def _http(method: str, url: str, body: Any = None, headers: Any = None) -> Any:
         url, data, {"Content-Type": "application/json", **(headers or {})}, method=method
     )
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=600) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{method} {url}: {error.code} {error.read().decode()[:500]}") from None
     return json.loads(text) if text else None
 
 
-def until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """What a look gives once it gives anything; the last, empty one after a while."""
+def until(found: Callable[[], Any], seconds: float = 60, pause_s: float = 0.2) -> Any:
+    """What a look gives once it gives anything; the last, empty one after a while. Looking costs an emulated machine more than waiting."""
     deadline = time.monotonic() + seconds
     while not (seen := found()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(pause_s)
     return seen
 
 
