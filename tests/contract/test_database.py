@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -168,6 +170,24 @@ def test_news_is_what_anybody_committed(database: Database, table: Table):
     other.close()
     news.forget()
     assert news()
+
+
+def test_a_tidy_database_has_its_log_in_its_file(database: Database, table: Table, tmp_path: Path):
+    """What was committed is in the file itself, though the log is still there and others have the database open."""
+    database.tidy()
+    if not database.is_sqlite:
+        return  # nothing to do there
+    assert database.path
+    copied = tmp_path / "copy.db"
+    shutil.copyfile(database.path, copied)
+    assert database.path.with_name(database.path.name + "-wal").stat().st_size > 0
+    with closing(sqlite3.connect(copied)) as alone:
+        assert alone.execute("SELECT name FROM things ORDER BY id").fetchall() == [("a",), ("b",)]
+    with database.transaction() as connection:
+        connection.execute(update(table).values(n=7))
+        database.tidy()  # while somebody writes: nobody waits, nothing is lost
+    with database.reading() as connection:
+        assert connection.execute(select(func.min(table.c.n))).scalar() == 7
 
 
 def test_a_reader_has_one_view(database: Database, table: Table):
