@@ -399,7 +399,7 @@ class Printers:
         with self._database.reading() as connection:
             found = printer_store.printers_at_scheme(connection, "usb")
         for printer_id in found:
-            self.wakeups.wake(printer_id)
+            self.wakeups.look_at(printer_id)
 
     def browser(self, actor: Actor) -> Printer:
         """The store's built-in printer, made at the first asking: its labels open as PDF (P6)."""

@@ -337,6 +337,8 @@ class _OnePrinter(threading.Thread):
         if turn is not None and rendered is None:
             return True
         pressing = turn is not None or self._worth_settling(unproven)
+        if self._spooler.wakeups.is_to_be_looked_at(self._printer_id):
+            self._look_at = 0.0
         if not pressing and time.monotonic() < self._look_at:
             self._rest()
             return True

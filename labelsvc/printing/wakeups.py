@@ -21,6 +21,7 @@ class Wakeups:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._printers: dict[str, threading.Event] = {}
+        self._to_look_at: set[str] = set()
         self._changed = threading.Condition()
         self._turn = 0
         self._listener: Listener | None = None
@@ -64,6 +65,19 @@ class Wakeups:
         """There may be a label to print, or the printer was changed."""
         self.of_printer(printer_id).set()
         self.any_printer.set()
+
+    def look_at(self, printer_id: str) -> None:
+        """Its device may have come or gone: its thread looks at it now, also when it has nothing to print."""
+        with self._lock:
+            self._to_look_at.add(printer_id)
+        self.wake(printer_id)
+
+    def is_to_be_looked_at(self, printer_id: str) -> bool:
+        """Whether ``look_at`` was called since the last such question."""
+        with self._lock:
+            there = printer_id in self._to_look_at
+            self._to_look_at.discard(printer_id)
+            return there
 
     def tell_change(self) -> None:
         """A label took a step."""

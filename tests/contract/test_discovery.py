@@ -12,12 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.programs import virtual_printer
+from support.usb_backend import Bus, Plug
 from support.web import House, build
 
+from labelsvc.daemon import assemble
 from labelsvc.errors import Forbidden, Invalid
 from labelsvc.languages.identity import Identity
-from labelsvc.printing import Discovery, Printers, Profiles
+from labelsvc.printing import Discovery, Printers, Profiles, Spooler
 from labelsvc.printing.discovery import Found, network_printer, usb_printers
+from labelsvc.security import Actor, StoreKind
+from labelsvc.settings import load
 
 
 def plug(bus: Path, port: str, ids: str = "0a5f:0185", serial: str = "", **texts: str) -> Path:
@@ -88,6 +93,40 @@ def test_a_plugged_printer_is_proposed_and_wakes_its_thread(sqlite_database, fac
         assert discovery.found(factory) == []
     finally:
         discovery.stop()
+
+
+def test_a_resting_printer_is_looked_at_when_something_was_plugged(tmp_path: Path):
+    """Its own rounds are a minute apart, ten seconds where it was gone: what the kernel tells is sooner (P8)."""
+    with (
+        virtual_printer(tmp_path, usb=tmp_path / "usb") as device,
+        Bus([Plug(tmp_path / "usb")]).installed(),
+    ):
+        rooms = assemble(load(state_dir=tmp_path / "state"))
+        store = rooms.accounts.create_store("青山工厂", StoreKind.FACTORY)
+        desk = Actor.operator(store.id, via="test")
+        printer = rooms.printers.add(desk, "bench 7", uri=device.uri, profile="virtual-zpl-203")
+        spooler = Spooler(rooms.database, rooms.printers, rooms.jobs)
+        spooler.start()
+
+        def comes(value: str) -> bool:
+            deadline = time.monotonic() + 6
+            while (said := rooms.printers.get(desk, printer.id).state.value) != value:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+            return said == value
+
+        try:
+            assert comes("ready")
+            device.faults(unplugged=True)
+            rooms.printers.wake_usb()
+            assert comes("not_ready")
+            device.faults(unplugged=False)
+            rooms.printers.wake_usb()
+            assert comes("ready")
+        finally:
+            spooler.stop()
+            rooms.database.close()
 
 
 @pytest.mark.parametrize(
