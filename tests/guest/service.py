@@ -55,6 +55,20 @@ def show(*names: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in shell(f"systemctl show {asked} labelsvc.service").splitlines())
 
 
+def logged(*events: str) -> list[dict[str, Any]]:
+    """What the service logged of these events: the event, its fields, and when, in seconds since the machine started."""
+    lines = shell("journalctl -b --no-pager -o json --output-fields=MESSAGE -u labelsvc.service").splitlines()
+    found = []
+    for line in map(json.loads, lines):
+        try:
+            said = json.loads(line["MESSAGE"])
+        except (TypeError, ValueError):
+            continue  # systemd's own words
+        if isinstance(said, dict) and said.get("event") in events:
+            found.append({**said, "at_s": int(line["__MONOTONIC_TIMESTAMP"]) / 1e6})
+    return found
+
+
 def nodes(vendor: str) -> list[Path]:
     """/sys folders of the devices of a vendor."""
     return [
@@ -198,6 +212,28 @@ def paper() -> Any:
     return {"said": said, "waiting": waiting, "states": states, "paper": printers["EQUAL-B"].numbers()}
 
 
+def woken() -> Any:
+    """A resting printer, unplugged and plugged in again: what the service logged of it, and when."""
+    began = until(lambda: driver_free() and time.monotonic(), 40)
+    cables["EQUAL-B"].unplug()
+    until(lambda: _state("B")["value"] == "not_ready")
+    cables["EQUAL-B"] = Plugged(printers["EQUAL-B"].socket, 5)
+    until(lambda: _state("B")["value"] == "ready")
+    id = next(each["id"] for each in api.get("/printers")["items"] if each["name"] == "B")
+    found = logged(
+        "printer.unplugged", "printer.plugged", "printer.not_ready", "printer.ready", "print.printed"
+    )
+    return {
+        "began_s": began,
+        "printed_s": max(line["at_s"] for line in found if line["event"] == "print.printed"),
+        "log": [
+            (line["event"], line["at_s"])
+            for line in found
+            if line["at_s"] > began and (line.get("printer") == id or "EQUAL-B" in line.get("uri", ""))
+        ],
+    }
+
+
 def driver_free() -> bool:
     """Whether the service has let its printers go."""
     return drivers("0a5f") == ["usblp", "usblp"]
@@ -318,7 +354,7 @@ def _story(job: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    first = (activated, sandbox, told_apart, paper, replugged, alive, cut)
+    first = (activated, sandbox, told_apart, paper, woken, replugged, alive, cut)
     for each in (recovered, hung) if AGAIN else first:
         step(each)
     (SHARED / "ended").touch()

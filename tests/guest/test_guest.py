@@ -17,6 +17,7 @@ from guest.street import CUT, HUNG, number_of, numbers_in
 from support.programs import VirtualPrinter, virtual_printer
 
 from labelsvc.daemon import assemble
+from labelsvc.printing import spooler
 from labelsvc.security import Actor, Role, StoreKind
 from labelsvc.settings import load
 
@@ -224,6 +225,17 @@ def test_paper_out_is_seen_over_usb(seen):
     assert (found["said"]["value"], "paper" in found["said"]["reason"]) == ("not_ready", True)
     assert set(found["waiting"]) <= {"queued", "sending"}
     assert (found["states"], found["paper"]) == (["printed"], [number_of(2), number_of(10)])
+
+
+def test_a_resting_printer_is_looked_at_when_the_kernel_tells(seen):
+    """Unplugged and plugged in again, it is looked at long before the spooler's own rounds would come to it (P8)."""
+    found = seen["woken"]
+    events = [event for event, _ in found["log"]]
+    assert events == ["printer.unplugged", "printer.not_ready", "printer.plugged", "printer.ready"], found
+    at_s = dict(found["log"])
+    # Its next round: a minute after the last look, which was no earlier than its last label, and ten seconds when it was gone.
+    assert at_s["printer.not_ready"] - found["printed_s"] < spooler._LOOK_WELL_S
+    assert at_s["printer.ready"] - at_s["printer.not_ready"] < spooler._LOOK_ILL_S
 
 
 def test_a_printer_unplugged_in_a_batch_goes_on_at_another_port(seen):
