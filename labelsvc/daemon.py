@@ -344,7 +344,9 @@ def serve(settings: Settings) -> None:
         waybills = rooms.waybills
         waybills.take_over()
         follow = [_with_news(rooms.database, spooler.origin.follow)] if settings.spooler else []
-        follow += [_with_news(rooms.database, duty) for duty in (waybills.follow_printing, rooms.database.tidy)]
+        follow += [
+            _with_news(rooms.database, duty) for duty in (waybills.follow_printing, rooms.database.tidy)
+        ]
         running.append(Rounds("rounds", rooms.jobs.expire, *follow, erasure.round))
         running.append(
             Rounds(

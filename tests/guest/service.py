@@ -220,12 +220,8 @@ def woken() -> Any:
     cables["EQUAL-B"] = Plugged(printers["EQUAL-B"].socket, 5)
     until(lambda: _state("B")["value"] == "ready")
     id = next(each["id"] for each in api.get("/printers")["items"] if each["name"] == "B")
-    found = logged(
-        "printer.unplugged", "printer.plugged", "printer.not_ready", "printer.ready", "print.printed"
-    )
+    found = logged("printer.unplugged", "printer.plugged", "printer.not_ready", "printer.ready")
     return {
-        "began_s": began,
-        "printed_s": max(line["at_s"] for line in found if line["event"] == "print.printed"),
         "log": [
             (line["event"], line["at_s"])
             for line in found
