@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial, wraps
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from labelsvc.db import Database, News, elapsed
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 
 log = get_logger("daemon")
 
-#: How often waybills left open are looked after, and printing's news read.
-ROUND_S = 1.0
+#: How often waybills left open are looked after, and printing's news read; and how often where nobody committed anything.
+ROUND_S, QUIET_ROUND_S = 1.0, 5.0
 #: What is due by the day needn't be looked for each second.
 _ERASURE_REST_S = 60.0
 #: How long the driver or our own writers may hang before only a new process helps; all that is waited for ends sooner.
@@ -161,11 +161,18 @@ class Rounds:
     """A thread that does its duties one after the other, again and again: what nobody asks for and must be done all the same."""
 
     def __init__(
-        self, name: str, *duties: Callable[[], object], hurry: Callable[[], object] | None = None
+        self,
+        name: str,
+        *duties: Callable[[], object],
+        news: News | None = None,
+        hurry: Callable[[], object] | None = None,
     ) -> None:
-        """``hurry`` is called once the thread is to stop, so that a long duty ends early."""
+        """``news``: while it tells of nothing committed a round is done every ``QUIET_ROUND_S`` only, for what falls due.
+        ``hurry`` is called once the thread is to stop, so that a long duty ends early.
+        """
         self.name = name
         self._duties = duties
+        self._news = news
         self._hurry = hurry
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._go, name=name, daemon=True)
@@ -187,16 +194,28 @@ class Rounds:
         return "their thread is dead" if dead else ""
 
     def _go(self) -> None:
+        last = float("-inf")
         while not self._stopped.is_set():
-            for duty in self._duties:
-                try:
-                    with round_of(duty.__qualname__):
-                        duty()
-                except LabelsvcError as error:
-                    log.warning("round.failed", duty=duty.__qualname__, code=error.code)
-                except Exception:
-                    log.exception("round.broke", duty=duty.__qualname__)
+            if self._news is None or self._news() or time.monotonic() - last >= QUIET_ROUND_S:
+                last = time.monotonic()
+                if not self._round() and self._news is not None:
+                    self._news.forget()
             self._stopped.wait(ROUND_S)
+
+    def _round(self) -> bool:
+        """Whether all went well."""
+        well = True
+        for duty in self._duties:
+            try:
+                with round_of(duty.__qualname__):
+                    duty()
+            except LabelsvcError as error:
+                log.warning("round.failed", duty=duty.__qualname__, code=error.code)
+                well = False
+            except Exception:
+                log.exception("round.broke", duty=duty.__qualname__)
+                well = False
+        return well
 
 
 class BooksCheck:
@@ -270,22 +289,6 @@ class Erasure:
         return erased
 
 
-def _with_news(database: Database, duty: Callable[[], object]) -> Callable[[], object]:
-    """A duty that has something to do only when something was committed, so that a quiet house costs nothing."""
-    news = News(database)
-
-    @wraps(duty)
-    def done() -> None:
-        if news():
-            try:
-                duty()
-            except BaseException:
-                news.forget()
-                raise
-
-    return done
-
-
 def _warm_up(templates: StandardTemplates) -> None:
     """Load fonts and parse waybills while nobody waits for them: the first label would pay a second for it.
 
@@ -343,11 +346,18 @@ def serve(settings: Settings) -> None:
         erasure = Erasure.of(rooms, settings.erase_after_days)
         waybills = rooms.waybills
         waybills.take_over()
-        follow = [_with_news(rooms.database, spooler.origin.follow)] if settings.spooler else []
-        follow += [
-            _with_news(rooms.database, duty) for duty in (waybills.follow_printing, rooms.database.tidy)
-        ]
-        running.append(Rounds("rounds", rooms.jobs.expire, *follow, erasure.round))
+        follow = [spooler.origin.follow] if settings.spooler else []
+        running.append(
+            Rounds(
+                "rounds",
+                rooms.jobs.expire,
+                *follow,
+                waybills.follow_printing,
+                erasure.round,
+                rooms.database.tidy,
+                news=News(rooms.database),
+            )
+        )
         running.append(
             Rounds(
                 "network rounds",
@@ -355,10 +365,13 @@ def serve(settings: Settings) -> None:
                 waybills.settle,
                 waybills.settle_updates,
                 waybills.follow_traces,
+                news=News(rooms.database),
                 hurry=waybills.stop,
             )
         )
-        running.append(Rounds("batches", rooms.batches.work, hurry=rooms.batches.stop))
+        running.append(
+            Rounds("batches", rooms.batches.work, news=News(rooms.database), hurry=rooms.batches.stop)
+        )
         checks |= {part.name: part.stuck for part in running if isinstance(part, Rounds)}
         running.insert(0, Heartbeat(manager, checks))  # ends first: a part that has stopped isn't stuck
         for part in running:

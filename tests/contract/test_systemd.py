@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from support.daemon import environment, running_daemon
 
+from labelsvc import daemon
 from labelsvc.daemon import BooksCheck, Rounds, assemble
-from labelsvc.db import Database
+from labelsvc.db import Database, News
+from labelsvc.errors import Unavailable
 from labelsvc.printing import Spooler
 from labelsvc.settings import load
 from labelsvc.systemd import Heartbeat, ServiceManager
@@ -188,6 +190,38 @@ def test_books_that_nobody_can_write_for_long_are_stuck(tmp_path, monkeypatch):
         assert (impatient(), patient()) == ("", "")
     finally:
         rooms.database.close()
+
+
+def test_a_quiet_house_has_few_rounds(sqlite_database, monkeypatch):
+    """A round comes when somebody committed something, again after one that failed, and now and then for what falls due."""
+    monkeypatch.setattr(daemon, "ROUND_S", 0.02)
+    monkeypatch.setattr(daemon, "QUIET_ROUND_S", 3600.0)
+    done, failing = [], threading.Event()
+
+    def duty() -> None:
+        done.append(time.monotonic())
+        if failing.is_set():
+            raise Unavailable("the database is busy", code="database.busy")
+
+    rounds = Rounds("rounds", duty, news=News(sqlite_database))
+    rounds.start()
+    try:
+        _until(lambda: len(done) == 1)
+        time.sleep(0.3)
+        assert len(done) == 1
+        failing.set()
+        with sqlite_database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+        _until(lambda: len(done) > 4)
+        failing.clear()
+        time.sleep(0.3)
+        so_far = len(done)
+        time.sleep(0.3)
+        assert len(done) == so_far
+        monkeypatch.setattr(daemon, "QUIET_ROUND_S", 0.1)
+        _until(lambda: len(done) > so_far + 2)
+    finally:
+        rounds.stop()
 
 
 @pytest.mark.filterwarnings(
