@@ -216,6 +216,18 @@ def test_an_update_makes_the_old_label_void(page, street):
     assert (clear.recipient.phone, clear.recipient.name) == ("13700002222", RECIPIENT.name)
 
 
+def test_a_form_can_be_sent_before_its_lists_of_places_have_come(page, street):
+    """W6: the place that stands in the form is sent, also by who is quicker than the lists; they never come here."""
+    waybill = _issued(street)
+    page.route("**/api/v1/divisions**", lambda route: None)
+    _goto(page, street, f"/waybills/{waybill.id}/update")
+    page.get_by_label("商品").fill("茶盘")
+    page.get_by_role("button", name="更新面单").click()
+    page.get_by_text("面单已更新").wait_for()
+    clear = street.rooms.waybills.clear(street.factory, waybill.id, "test")
+    assert (clear.recipient.city, clear.recipient.district) == (RECIPIENT.city, RECIPIENT.district)
+
+
 def test_a_person_is_found_and_seen_in_clear_on_the_record(page, street):
     """R1: found by phone without it in any address, masked; shown in clear for a reason; both lines stand in the audit trail."""
     phone = "13655554321"

@@ -61,18 +61,20 @@ function answerByKey(event) {
 
 async function fillPicker(select, url, chosen) {
   const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!answer.ok && chosen) return select.options.length; // what stands there stays
   const items = answer.ok ? (await answer.json()).items : [];
   select.replaceChildren(new Option(select.dataset.blank, ""), ...items.map((name) => new Option(name, name, false, name === chosen)));
   select.disabled = items.length === 0;
   return items.length;
 }
 
-// Without scripts a place is written; with them it is picked.
+// Without scripts a place is written; with them it is picked. What was there can be sent before the lists have come.
 function toPicker(input) {
   if (!input) return null;
   const select = document.createElement("select");
   for (const { name, value } of input.attributes) if (!["type", "value", "maxlength", "autocomplete"].includes(name)) select.setAttribute(name, value);
   select.dataset.chosen = input.value;
+  if (input.value) select.append(new Option(input.value, input.value, true, true));
   input.replaceWith(select);
   return select;
 }
@@ -82,16 +84,15 @@ function pickPlaces(form) {
   const [province, city, district] = ["province", "city", "district"].map((name) => toPicker(form.querySelector(`input[name=${name}]`)));
   if (!province) return;
   const url = form.dataset.places;
+  const empty = (select) => { select.replaceChildren(new Option(select.dataset.blank, "")); select.disabled = true; };
   const fillDistricts = async (chosen) => {
-    district.replaceChildren(new Option(district.dataset.blank, ""));
-    district.disabled = true;
+    if (!chosen) empty(district);
     if (!city.value) return;
     const found = await fillPicker(district, `${url}?${new URLSearchParams({ province: province.value, city: city.value })}`, chosen);
     district.required = found > 0;
   };
   const fillCities = async (chosen) => {
-    city.replaceChildren(new Option(city.dataset.blank, ""));
-    city.disabled = true;
+    if (!chosen) empty(city);
     if (province.value) await fillPicker(city, `${url}?${new URLSearchParams({ province: province.value })}`, chosen);
     if (city.options.length === 2) city.selectedIndex = 1;
   };
