@@ -27,7 +27,7 @@ CHECK_NAMES = [
     "negative_data_rejection",
     "unsupported_method",
 ]
-CASES_PER_OPERATION = 14  # of each mode: calls that fit the description, and calls that don't
+CASES_PER_OPERATION = 8  # of each mode: calls that fit the description, and calls that don't
 LEAST_CASES = 1000
 
 
