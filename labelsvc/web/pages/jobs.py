@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from labelsvc.db import new_id
-from labelsvc.printing import JobState
+from labelsvc.printing import JobState, Printer
 from labelsvc.web.pages import words
 from labelsvc.web.rooms import rooms
 from labelsvc.web.session import actor
@@ -100,18 +101,19 @@ def _job(job_id: str) -> dict[str, Any]:
         + (f" ({label.copy_no})" if label.copy_no > 1 else "")
         for label in (job.labels if len(job.labels) > 1 else ())
     }
+    printers = rooms().printers.list(actor())
     return {
         "job": job,
         "changes": rooms().jobs.history(actor(), job_id),
         "titles": titles,
-        "printers": names(),
-        "printer": next((one for one in rooms().printers.list(actor()) if one.id == job.printer_id), None),
+        "printers": names(printers),
+        "printer": next((one for one in printers if one.id == job.printer_id), None),
     }
 
 
-def names() -> dict[str, str]:
-    """Printer id -> name."""
+def names(printers: Sequence[Printer] | None = None) -> dict[str, str]:
+    """Printer id -> name; of the store's printers, which are asked for if they aren't at hand."""
     return {
         printer.id: str(words.BROWSER) if printer.is_browser else printer.name
-        for printer in rooms().printers.list(actor())
+        for printer in (rooms().printers.list(actor()) if printers is None else printers)
     }
