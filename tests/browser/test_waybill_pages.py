@@ -221,6 +221,8 @@ def test_a_form_can_be_sent_before_its_lists_of_places_have_come(page, street):
     waybill = _issued(street)
     page.route("**/api/v1/divisions**", lambda route: None)
     _goto(page, street, f"/waybills/{waybill.id}/update")
+    # Until then the places are disabled, and never sent.
+    page.get_by_role("button", name="打开明文再修改").click()
     page.get_by_label("商品").fill("茶盘")
     page.get_by_role("button", name="更新面单").click()
     page.get_by_text("面单已更新").wait_for()

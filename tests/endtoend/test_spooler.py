@@ -738,6 +738,7 @@ def test_labels_of_another_process_are_found(room, tmp_path, sealer):
     """A job stored by another process, whose wake-up can't be heard here, is printed as well."""
     with virtual_printer(tmp_path) as printer, spooling(room):
         room.printers.add(room.actor, "p", printer.uri, "virtual-zpl-203")
+        time.sleep(4.0)  # its connection given up, the printer's own thread looks again in half a minute only
         elsewhere = Database(room.database.url.render_as_string(False), sealer=sealer)
         other = Room(elsewhere, room.actor)
         job = other.print("LABEL1")
