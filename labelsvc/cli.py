@@ -1130,7 +1130,7 @@ def use_key(key_id: str, as_json: AsJson = False) -> None:
 
 @keys.command("reseal")
 def reseal(as_json: AsJson = False) -> None:
-    """Seal every value of older keys anew, in short steps while everything goes on."""
+    """Seal every value of older keys anew, in short steps while everything goes on. Left: what somebody was writing."""
     room, rows = _Desk().rooms.keys, 0
     while found := room.reseal():
         rows += found

@@ -1,8 +1,8 @@
 """Rotation of the sealing keys while everything goes on: a new key seals, old values are sealed anew bit by bit, then the
 old key is retired.
 
-Hides the walk over every sealed column of every table. Each value is replaced only if it is still the one that was read,
-so a write at the same time is never lost.
+Hides the walk over every sealed column of every table. A row is replaced only while it is locked, and one that somebody
+is writing is passed over: no write is lost, and no writer ever waits in a circle with the walk.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Keys:
     def reseal(self, limit: int = 200) -> int:
         """Seal up to ``limit`` rows anew, in one short transaction; how many rows were. 0: this walk is through.
 
-        Goes on where the last call stopped. Raises LabelsvcError ``key.missing`` if a value's key isn't there any more.
+        Goes on where the last call stopped. A row that somebody is writing is left to the next walk. Raises LabelsvcError
+        ``key.missing`` if a value's key isn't there any more.
         """
         done, current = 0, sealed_by(self._sealer.current)
         with self._database.transaction() as connection:
@@ -126,13 +127,14 @@ class Keys:
     def _next(
         self, connection: Connection, table: Table, columns: list[_Column], current: bytes, limit: int
     ) -> list[Any]:
-        """The next rows of a table with a value of another key, in order of the primary key."""
+        """The next rows of a table with a value of another key, in order of the primary key, locked."""
         names = list(table.primary_key.columns)
         old = [and_(column.raw.is_not(None), column.head != current) for column in columns]
         query = select(*names, *(column.raw.label(f"sealed_{column.name}") for column in columns))
         if table.name in self._reached:
             query = query.where(tuple_(*names) > tuple_(*map(literal, self._reached[table.name])))
-        rows = connection.execute(query.where(or_(*old)).order_by(*names).limit(limit)).all()
+        query = query.where(or_(*old)).order_by(*names).limit(limit).with_for_update(skip_locked=True)
+        rows = connection.execute(query).all()
         if rows:
             self._reached[table.name] = tuple(rows[-1][: len(names)])
         return list(rows)
@@ -147,11 +149,7 @@ class Keys:
                 continue
             plain = self._sealer.open(column.purpose, bytes(found))
             fresh = literal(self._sealer.seal(column.purpose, plain), LargeBinary())
-            connection.execute(
-                update(table)
-                .where(*this, column.raw == literal(found, LargeBinary()))
-                .values({column.name: fresh})
-            )
+            connection.execute(update(table).where(*this).values({column.name: fresh}))
 
     # the last method, because its name hides the type
     def list(self) -> list[SealingKey]:
