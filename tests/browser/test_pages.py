@@ -187,6 +187,26 @@ def test_a_printer_is_added_paused_resumed_and_tested(page, street):
     page.get_by_text("打印机已删除").wait_for()
 
 
+def test_of_many_printers_those_in_one_state_are_shown(page, street):
+    """The counts over the list lead to those printers alone, which stay alone as the page renews itself, and back to all."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    printers, who = street.rooms.printers, street.factory
+    resting = printers.add(who, "停着的", "tcp://127.0.0.1:9", "virtual-zpl-203").id
+    printers.pause(who, resting)
+    _goto(page, street, "/printers")
+    names = page.locator("article.card h2")
+    assert names.count() > 1
+    page.get_by_role("link", name="已暂停 1").click()
+    assert names.all_inner_texts() == ["停着的"]
+    assert Axe().run(page).response["violations"] == []
+    printers.resume(who, resting)
+    page.get_by_text("没有这样的打印机").wait_for()
+    page.get_by_role("link", name="全部打印机").click()
+    page.get_by_role("article", name="停着的").wait_for()
+    printers.remove(who, resting)
+
+
 def test_every_page_is_accessible(page, street):
     """axe finds nothing wrong on any page, the order's, the job's and the sign-in page included."""
     from axe_playwright_python.sync_playwright import Axe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -193,10 +194,18 @@ def test(printer_id: str) -> Response:
 
 
 def _list() -> dict[str, Any]:
-    """The printers with a wire, and the groups of them."""
+    """The printers with a wire, and the groups of them; with ``state`` in the address only the printers that are so."""
     found = rooms().printers.list(actor())
+    printers = [one for one in found if not one.is_browser and not one.is_group]
+    states = ["paused" if one.paused_at else one.state.value for one in printers]
+    chosen = request.args.get("state")
+    if chosen not in words.PRINTER:
+        chosen = None
     return {
-        "printers": [one for one in found if not one.is_browser and not one.is_group],
+        "printers": printers,
+        "shown": [one for one, state in zip(printers, states, strict=True) if chosen in (None, state)],
+        "counts": Counter(states),
+        "chosen": chosen,
         "groups": [one for one in found if one.is_group],
         "names": {one.id: one.name for one in found},
         "models": {profile.name: words.model(profile) for profile in rooms().printers.profiles()},
