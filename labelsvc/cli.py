@@ -150,11 +150,13 @@ def _plain(value: Any) -> Any:
 
 
 def _show(value: Any, as_json: bool) -> None:
-    """Print a noun, or a list of them."""
+    """Print a noun, or a list of them; of an empty one say so, beside the output that a script reads."""
     plain = _plain(value)
     if as_json:
         print(json.dumps(plain, ensure_ascii=False, indent=2))
         return
+    if plain == []:
+        print("labelsvc: none", file=sys.stderr)
     for row in plain if isinstance(plain, list) else [plain]:
         print("  ".join(_cells(row)) if isinstance(row, dict) else row)
 

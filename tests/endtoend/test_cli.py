@@ -163,6 +163,13 @@ def opened(operator: Operator, tmp_path: Path, monkeypatch):
         yield operator
 
 
+def test_an_empty_list_is_said_beside_the_output(operator: Operator):
+    """Who looks for printers and finds none is told so; a script that counts lines reads none."""
+    operator("stores", "create", "云上小店", "merchant")
+    assert operator._run("printers", "list", stdin=None) == ("", "labelsvc: none\n")
+    assert operator("printers", "list") == []
+
+
 def test_parcels_in_bulk_their_changes_and_their_hand_over(opened: Operator, tmp_path: Path):
     """W3, W5, W6: a result for each, status 4 if one is refused; the books are compared at the end."""
     bad = {**PARCEL, "recipient": {**RECIPIENT, "phone": "1"}}
