@@ -144,6 +144,11 @@ def file_intents(
     Raises Raced if a parcel has a live waybill by now (W2), or a key was used at the same time.
     """
     intents = sorted(intents, key=lambda one: one.parcel)
+    # What keys refer to is locked as their foreign key will, but in the order of ``_held``: in that of the keys, the two
+    # would wait for each other.
+    if others := {use.waybill_id for use in keys} - {one.id for one in intents}:
+        found = select(waybills.c.id).where(waybills.c.id.in_(others)).order_by(waybills.c.id)
+        connection.execute(found.with_for_update(read=True, key_share=True))
     try:
         if intents:
             connection.execute(waybills.insert(), [_row(one, now, attempt_until) for one in intents])

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.house import MOVED, ORIGIN, House, calm, house, networks_at, order
+from sqlalchemy import select
+from support.house import MOVED, ORIGIN, House, calm, house, networks_at, order, until_somebody_waits
 from support.programs import MockCarrier, mock_carrier
 
-from labelsvc.db import Database, new_id
+from labelsvc.db import Database, metadata, new_id
 from labelsvc.errors import Conflict, Invalid, KeyReused, LabelsvcError, Refused, Unavailable
 from labelsvc.mockcarrier import CLIENT_ID, CLIENT_SECRET
 from labelsvc.security import Actor, Sealer
@@ -346,6 +347,28 @@ def test_racing_calls(home: House, mock: MockCarrier, mode: str):
     assert live(mock, requests) == {name: [number] for name, number in answers[0].items()}
     asked = [id for entry in mock.log(mark) if entry["type"] == GET for id in entry["package_ids"]]
     assert len(asked) == len(set(asked)) == 25
+
+
+def test_keys_for_parcels_whose_numbers_are_being_recorded(home: House):
+    """W2: whoever asks again for parcels under other keys waits for who holds them, and neither waits in a circle."""
+    if home.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    requests = parcels(2)
+    ids = [one.id for one in home.waybills.issue_many(home.actor, requests)]
+    (low, first), (high, second) = sorted(zip(ids, (request for request, _ in requests), strict=True))
+    waybills = metadata.tables["waybills"]
+    hold = select(waybills.c.id).with_for_update()
+    with ThreadPoolExecutor(1) as threads:
+        with home.database.transaction() as recording:
+            recording.execute(hold.where(waybills.c.id == low))
+            again = [
+                (first, "b again"),
+                (second, "a again"),
+            ]  # in the order of the keys the higher id comes first
+            asking = threads.submit(home.waybills.issue_many, home.actor, again)
+            until_somebody_waits(home.database, asking)
+            recording.execute(hold.where(waybills.c.id == high))
+        assert [one.id for one in asking.result(30)] == [low, high]
 
 
 def test_waiting_turn_keeps_its_lease(home: House, mock: MockCarrier):

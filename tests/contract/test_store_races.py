@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from support.house import until_somebody_waits
 from support.networks import networks_of
 
 from labelsvc.db import Database
@@ -40,16 +39,6 @@ def addresses(database: Database) -> SenderAddresses:
     return SenderAddresses(database, DIVISIONS)
 
 
-def _until_waiting(database: Database, work: Future[object]) -> None:
-    """Until somebody waits for a lock of PostgreSQL's; on SQLite writers wait for each other before they look at anything."""
-    deadline = time.monotonic() + 5
-    while not database.is_sqlite and not work.done() and time.monotonic() < deadline:
-        with database.engine.connect() as connection:
-            if connection.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first():
-                return
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("anew", [True, False], ids=["new", "overwritten"])
 def test_a_draft_for_an_address_that_is_being_deleted(
     database: Database, addresses: SenderAddresses, factory: Actor, anew: bool
@@ -64,7 +53,7 @@ def test_a_draft_for_an_address_that_is_being_deleted(
         with database.transaction() as connection:
             subscription_store.delete_address(connection, address.id)
             saving = threads.submit(room.save_draft, factory, replace(empty, address_id=address.id), draft_id)
-            _until_waiting(database, saving)
+            until_somebody_waits(database, saving)
         with pytest.raises(Invalid) as refused:
             saving.result(30)
     assert refused.value.errors[0].field == "address_id"

@@ -5,13 +5,16 @@ Hides how the rooms are put on one another, and a clock that tests put forward i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from sqlalchemy import text
 from support.programs import MockCarrier
 
 from labelsvc.db import Database
@@ -190,3 +193,13 @@ def calm(mock: MockCarrier) -> None:
     mock.control(
         repeat="same", drop_answers=0, fail_next=0, error=0, latency_ms=0, only="", script=[], rate_per_s=0
     )
+
+
+def until_somebody_waits(database: Database, work: Future[Any]) -> None:
+    """Until ``work`` waits for a lock of PostgreSQL's; on SQLite writers wait for each other before they look at anything."""
+    deadline = time.monotonic() + 5
+    while not database.is_sqlite and not work.done() and time.monotonic() < deadline:
+        with database.engine.connect() as connection:
+            if connection.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first():
+                return
+        time.sleep(0.01)
