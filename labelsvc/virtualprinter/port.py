@@ -94,6 +94,10 @@ class RawPort:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
+                if self._listener is not listener:  # the port was closed just as somebody came
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                    connection.close()
+                    return
                 self._connections.add(connection)
             line = self._printer.attach(partial(_unread_bytes, connection), partial(_send, connection))
             threading.Thread(target=self._serve, args=(connection, line), daemon=True).start()
