@@ -53,6 +53,7 @@ _PDF417_ROW = 3
 _POSTAL_BARS = (20.0, 24.0)
 _HEXAGON_MM = (0.82, 0.94)
 _HEXAGONS = 30
+_SYMBOLS = (BarMark, MatrixMark, ImageMark)
 #: A fixed size falls between dots: so many may be lost by rounding.
 _ROUNDING_DOTS = 0.5
 _SIDES = ("on the left", "above", "on the right", "below")
@@ -170,7 +171,7 @@ def _inks(marks: Iterable[Mark]) -> list[_Ink]:
             ]
             found.append(_Ink(left, top, right, bottom, mark, white=True))
             continue
-        symbol = isinstance(mark, BarMark | MatrixMark) or (isinstance(mark, ImageMark) and bool(mark.kind))
+        symbol = isinstance(mark, _SYMBOLS) and bool(mark.kind)
         found += [_Ink(*box, mark, symbol) for box in boxes]
     return found
 
@@ -180,17 +181,16 @@ _Box = tuple[float, float, float, float]
 
 def _boxes(mark: Mark) -> list[_Box]:
     """Boxes (left, top, right, bottom) that hold the mark's ink, narrow enough not to hide paper that is free."""
+    if isinstance(mark, TextMark) and not (mark.rotation or mark.inverse or mark.underline):
+        # Characters reach less far than their line: capitals and Chinese 0.9 em up, tails a quarter down.
+        base, bottom = mark.y + mark.baseline, mark.y + mark.height
+        top = max(mark.y, base - 0.9 * mark.size)
+        return [(mark.x, top, mark.x + mark.width, min(bottom, base + 0.25 * mark.size))]
     if isinstance(mark, LineMark):
         return _line(mark)
     if isinstance(mark, GroupMark):
         return [ink[:4] for ink in _group(mark)]
     left, top, right, bottom = mark.x, mark.y, mark.x + mark.width, mark.y + mark.height
-    if isinstance(mark, TextMark):
-        if mark.rotation or mark.inverse or mark.underline:
-            return [(left, top, right, bottom)]
-        # Characters reach less far than their line: capitals and Chinese 0.9 em up, tails a quarter down.
-        base = top + mark.baseline
-        return [(left, max(top, base - 0.9 * mark.size), right, min(bottom, base + 0.25 * mark.size))]
     if isinstance(mark, RectMark) and not (mark.fill or mark.erase):
         thick = mark.thickness
         return [

@@ -20,7 +20,6 @@ are in the namespace ``urn:labelsvc:template``:
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from bisect import bisect_right
@@ -64,6 +63,7 @@ _CNPL_NAMESPACES = {"", "http://cloudprint.cainiao.com/print"}
 _OPEN, _CLOSE = "\uf8fe", "\uf8ff"
 _PLACE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 _TAG = re.compile(r"<[^\W\d]")
+_NAME = re.compile(r"[\w][\w.-]*")
 _STATEMENT = "\uf8fd"  # and this one for a statement, where a template is checked without data
 _STEP = r"""\s*(?:\.\s*[^\W\d][\w$]*|\[\s*(?:"[^"\\<>]*"|'[^'\\<>]*'|[0-9]{1,4})\s*\])"""
 _PATH = re.compile(rf"=\s*_data((?:{_STEP})+)\s*;?\s*", re.DOTALL)
@@ -597,10 +597,10 @@ class StandardTemplates:
 
     def get(self, name: str) -> Template:
         """The template of a name; NotFound if there is none."""
-        # Only a name that was listed is opened: no name can lead out of the directory.
-        if f"{name}.xml" not in os.listdir(self.directory):  # noqa: PTH208  # bare names, for every label
-            raise NotFound("There is no such template", code="template.unknown", field="template")
         path = self.directory / f"{name}.xml"
+        # Only what can stand in the directory itself is looked for: no name leads out of it.
+        if not (_NAME.fullmatch(name) and path.is_file()):
+            raise NotFound("There is no such template", code="template.unknown", field="template")
         return _parsed(path, path.stat().st_mtime_ns)
 
 

@@ -965,15 +965,15 @@ def _data_fault(data: object) -> str:
     for _ in range(MAX_DEPTH):
         deeper: list[object] = []
         for value in level:
-            if isinstance(value, Mapping):
+            if isinstance(value, str):  # first, because most are
+                if not _storable(value):
+                    return "holds text that isn't Unicode"
+            elif isinstance(value, Mapping):
                 if not all(isinstance(name, str) and _storable(name) for name in value):
                     return "must have names that are text"
                 deeper += value.values()
             elif isinstance(value, list | tuple):
                 deeper += value
-            elif isinstance(value, str):
-                if not _storable(value):
-                    return "holds text that isn't Unicode"
             elif isinstance(value, float):
                 if not math.isfinite(value):
                     return "holds a number that isn't finite"
@@ -994,6 +994,8 @@ def _data_fault(data: object) -> str:
 
 def _plain(value: Any) -> Any:
     """The value as plain dicts and lists, which is what JSON knows."""
+    if isinstance(value, str):  # first, because most are
+        return value
     if isinstance(value, Mapping):
         made = {name: _plain(inner) for name, inner in value.items()}
         # What is plain already isn't doubled: a job may have ten thousand documents.

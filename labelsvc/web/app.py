@@ -47,7 +47,7 @@ class _Json(DefaultJSONProvider):
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         try:
             found = super().loads(s, parse_constant=_refuse_constant, **kwargs)
-            if "\\u" in s if isinstance(s, str) else b"\\u" in s:
+            if "\\ud" in s.lower() if isinstance(s, str) else b"\\ud" in s.lower():
                 json.dumps(found).encode()
         except RecursionError:
             raise ValueError("nested too deep") from None
