@@ -15,7 +15,8 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +27,11 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Insert,
     MetaData,
+    Select,
     Table,
+    Update,
     create_engine,
     event,
     func,
@@ -37,7 +41,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
@@ -123,7 +134,7 @@ class Database:
             # A connection a thread: SQLite's cost is opening, and a waiting writer must not starve readers.
             self.engine: Engine = create_engine(self.url, pool_size=8, max_overflow=40, pool_timeout=30)
             event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            self._reader: Engine = self.engine
         elif self.url.get_backend_name() == "postgresql":
             self.engine = create_engine(
                 self.url,
@@ -135,9 +146,11 @@ class Database:
                 connect_args=_POSTGRESQL,
             )
             event.listen(self.engine, "connect", self._prepare_postgresql)
+            self._reader = self.engine.execution_options(**_ONE_VIEW)
         else:
             raise Invalid("must name SQLite or PostgreSQL", field="database_url")
         self.engine.dialect.labelsvc_sealer = sealer  # type: ignore[attr-defined]  # read by the sealed types
+        self.engine.dialect.labelsvc_prepared = {}  # type: ignore[attr-defined]  # what Prepared compiled
 
     def now(self) -> datetime:
         """The time, aware UTC."""
@@ -154,6 +167,7 @@ class Database:
         the connection breaks; Invalid for what the database can't store at all (a NUL in a text).
         """
         with translating(), self._writer(), self.engine.begin() as connection:
+            self._begin(connection, "BEGIN IMMEDIATE")
             if turn is not None:
                 take_turn(connection, turn)
             yield connection
@@ -173,6 +187,7 @@ class Database:
                 driver.execute("PRAGMA foreign_keys=OFF")  # inside a transaction it would do nothing
             try:
                 with connection.begin():
+                    self._begin(connection, "BEGIN IMMEDIATE")
                     take_turn(connection, "schema")
                     yield connection
                     if self.is_sqlite:
@@ -197,14 +212,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading only: one consistent view, no write lock."""
-        with (
-            translating(),
-            self.engine.connect().execution_options(
-                labelsvc_reading=True, **({} if self.is_sqlite else _ONE_VIEW)
-            ) as connection,
-            connection.begin(),
-        ):
+        with translating(), self._reader.begin() as connection:
+            self._begin(connection, "BEGIN")
             yield connection
+
+    def _begin(self, connection: Connection, how: str) -> None:
+        """Begin on SQLite, whose driver is told not to by itself; past SQLAlchemy, as each request does it several times."""
+        if self.is_sqlite:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(how)
 
     def revision(self) -> str | None:
         """The schema's revision, or None on an empty database."""
@@ -285,6 +301,89 @@ class _ServerClock:
             return datetime.now(UTC)
         at, when = self._known
         return at + timedelta(seconds=elapsed() - when)
+
+
+class Prepared:
+    """A statement that stands on a label's way: compiled once, then run over and over. 预备语句
+
+    On SQLite the driver runs it, because SQLAlchemy takes longer to execute a statement than SQLite to answer it; values are
+    bound and read by their columns' types all the same, and a row has its columns as attributes. On PostgreSQL, where the way
+    to the server is longer, it is executed as any other. Values are single ones, never lists. Raises what SQLAlchemy would.
+    """
+
+    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
+        self._statement = statement
+
+    def all(self, connection: Connection, **given: Any) -> Sequence[Any]:
+        """Its rows."""
+        if connection.dialect.name != "sqlite":
+            return connection.execute(self._statement, given).all()
+        compiled = self._of(connection.dialect, tuple(given))
+        return [compiled.read(row) for row in compiled.run(connection, given)]
+
+    def first(self, connection: Connection, **given: Any) -> Any | None:
+        """Its first row, or None; ask for no more with ``limit``."""
+        rows = self.all(connection, **given)
+        return rows[0] if rows else None
+
+    def run(self, connection: Connection, *given: Mapping[str, Any]) -> None:
+        """Insert or update, once for each of ``given``, which all name the same columns."""
+        if connection.dialect.name != "sqlite":
+            connection.execute(self._statement, given[0] if len(given) == 1 else list(given))
+            return
+        compiled = self._of(connection.dialect, tuple(given[0]))
+        for values in given:
+            compiled.run(connection, values)
+
+    def _of(self, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
+        """Kept by each database for itself, because its keys seal, and for the names given, because an update sets no others."""
+        kept: dict[tuple[Prepared, tuple[str, ...]], _Compiled] = dialect.labelsvc_prepared  # type: ignore[attr-defined]
+        found = kept.get((self, names))
+        if found is None:
+            found = kept[self, names] = _Compiled(self._statement, dialect, names)
+        return found
+
+
+class _Compiled:
+    """A statement as SQLite's driver takes it, with what its types do to values on their way in and out."""
+
+    def __init__(
+        self, statement: Select[Any] | Insert | Update, dialect: Dialect, names: tuple[str, ...]
+    ) -> None:
+        compiled: Any = statement.compile(dialect=dialect, column_keys=names)
+        state = compiled.construct_expanded_state(dict.fromkeys(names))
+        self._sql: str = state.statement
+        #: For each place its name, its own value if it has none, and what binds it.
+        self._binds = [
+            (
+                name,
+                state.parameters[name],
+                compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
+                if name in compiled.binds
+                else None,
+            )
+            for name in state.positiontup
+        ]
+        columns = list(statement.selected_columns) if isinstance(statement, Select) else []
+        self._row = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
+        readers = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+        self._readers = [(place, reader) for place, reader in enumerate(readers) if reader is not None]
+
+    def run(self, connection: Connection, given: Mapping[str, Any]) -> sqlite3.Cursor:
+        values = [
+            bind(given.get(name, own)) if bind else given.get(name, own) for name, own, bind in self._binds
+        ]
+        driver: Any = connection.connection.driver_connection
+        try:
+            return driver.execute(self._sql, values)  # type: ignore[no-any-return]
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(self._sql, None, error) from None
+
+    def read(self, row: Sequence[Any]) -> Any:
+        values = list(row)
+        for place, reader in self._readers:
+            values[place] = reader(values[place])
+        return self._row(*values)
 
 
 class Apart:
@@ -444,7 +543,7 @@ class Listener:
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     """Set WAL, FULL, foreign keys and a busy time-out, and refuse to work without the first two."""
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    connection.isolation_level = None  # we say BEGIN ourselves, see Database._begin
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_WAIT_S * 1000}")
     mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -456,11 +555,6 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     cursor.close()
     if mode not in ("wal", "memory") or level != 2:
         raise LabelsvcError(f"SQLite gives journal_mode={mode}, synchronous={level}; wal and 2 are needed")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("labelsvc_reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _refuse_dangling(connection: Connection) -> None:
@@ -526,7 +620,7 @@ def translating() -> Iterator[None]:
         raise Unavailable("the database is busy", code="database.busy") from error
     except DataError as error:
         raise Invalid("holds something that the database can't store", code="invalid") from error
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except (OperationalError, InterfaceError, InternalError, sqlite3.OperationalError) as error:
         # InternalError: an idle transaction ended by the server, or a server that only reads (a standby).
         raise _translated(error) from error
     except DBAPIError as error:
@@ -538,9 +632,10 @@ def translating() -> Iterator[None]:
 _BUSY = {"40001", "40P01", "55P03", "53300", "57014"}  # serialization, deadlock, lock, connections, time-out
 
 
-def _translated(error: DBAPIError) -> LabelsvcError:
-    state = getattr(error.orig, "sqlstate", None)
-    reason = "" if state else str(error.orig).lower()
+def _translated(error: DBAPIError | sqlite3.OperationalError) -> LabelsvcError:
+    reported = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(reported, "sqlstate", None)
+    reason = "" if state else str(reported).lower()
     if state in _BUSY or "locked" in reason or "busy" in reason:
         return Unavailable("the database is busy", code="database.busy")
     if state == "53100" or "full" in reason or "disk" in reason:

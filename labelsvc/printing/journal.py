@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
     delete,
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import new_id, notify, put, take_turn
+from labelsvc.db import Prepared, new_id, notify, put, take_turn
 from labelsvc.errors import Conflict, NotFound
 from labelsvc.printing.model import (
     LANES,
@@ -133,8 +134,8 @@ class NewJob:
     asked_until: datetime | None = None  #: second copies that nobody confirmed are cancelled then
 
 
-_INSERT_JOB, _INSERT_DOCUMENTS = print_jobs.insert(), documents.insert()
-_INSERT_LABELS, _INSERT_CHANGES = labels.insert(), changes.insert()
+_INSERT_JOB, _INSERT_DOCUMENTS = Prepared(print_jobs.insert()), Prepared(documents.insert())
+_INSERT_LABELS, _INSERT_CHANGES = Prepared(labels.insert()), Prepared(changes.insert())
 _LABEL_FIELDS = frozenset(each.name for each in fields(Label))
 #: What a label is stored with; the other fields come to be as it is printed.
 _FRESH = _LABEL_FIELDS - {"sent_at", "settled_at", "bytes_count", "sent_no"}
@@ -147,8 +148,8 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[Prin
     """
     job_id = new_id()
     try:
-        connection.execute(
-            _INSERT_JOB,
+        _INSERT_JOB.run(
+            connection,
             {
                 "id": job_id,
                 "store_id": job.store_id,
@@ -167,10 +168,8 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[Prin
     document_ids = [new_id() for _ in job.documents]
     numbered = list(enumerate(zip(document_ids, job.documents, strict=True), start=1))
     for start in range(0, len(numbered), _PORTION):
-        connection.execute(
-            _INSERT_DOCUMENTS,
-            [_document_row(job_id, *one) for one in numbered[start : start + _PORTION]],
-        )
+        portion = numbered[start : start + _PORTION]
+        _INSERT_DOCUMENTS.run(connection, *(_document_row(job_id, *one) for one in portion))
     rows: list[dict[str, Any]] = [
         {
             "id": new_id(),
@@ -200,7 +199,7 @@ def insert_job(connection: Connection, job: NewJob, now: datetime) -> tuple[Prin
         for no, document in enumerate(job.documents, start=1)
         for copy_no in range(1, document.copies + 1)
     ]
-    connection.execute(_INSERT_LABELS, rows)
+    _INSERT_LABELS.run(connection, *rows)
     _record(
         connection,
         [
@@ -285,7 +284,7 @@ class KeyTaken(Exception):
 def _record(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Append to the feed, in the caller's turn (asked for once more: a forgotten one would lose news silently)."""
     take_turn(connection, TURN)
-    connection.execute(_INSERT_CHANGES, rows)
+    _INSERT_CHANGES.run(connection, *rows)
 
 
 def _label(row: Row[Any]) -> Label:
@@ -377,13 +376,17 @@ def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[PrintJob]:
     ]
 
 
-_FIND_JOB = select(print_jobs).where(
-    print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.id == bindparam("job_id")
+_FIND_JOB = Prepared(
+    select(print_jobs).where(
+        print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.id == bindparam("job_id")
+    )
 )
-_FIND_JOB_BY_KEY = select(print_jobs).where(
-    print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.key == bindparam("key")
+_FIND_JOB_BY_KEY = Prepared(
+    select(print_jobs).where(
+        print_jobs.c.store_id == bindparam("store_id"), print_jobs.c.key == bindparam("key")
+    )
 )
-_JOB_STATES = (
+_JOB_STATES = Prepared(
     select(labels.c.state)
     .where(labels.c.job_id == bindparam("job_id"), labels.c.store_id == bindparam("store_id"))
     .distinct()
@@ -392,19 +395,19 @@ _JOB_STATES = (
 
 def find_job(connection: Connection, store_id: str, job_id: str) -> PrintJob | None:
     """The store's job with this id."""
-    found = _jobs(connection, connection.execute(_FIND_JOB, {"store_id": store_id, "job_id": job_id}).all())
+    found = _jobs(connection, _FIND_JOB.all(connection, store_id=store_id, job_id=job_id))
     return found[0] if found else None
 
 
 def find_job_by_key(connection: Connection, store_id: str, key: str) -> tuple[PrintJob, str] | None:
     """The store's job with this idempotency key, and its content's fingerprint."""
-    row = connection.execute(_FIND_JOB_BY_KEY, {"store_id": store_id, "key": key}).first()
+    row = _FIND_JOB_BY_KEY.first(connection, store_id=store_id, key=key)
     return (_jobs(connection, [row])[0], row.fingerprint) if row else None
 
 
 def job_states(connection: Connection, store_id: str, job_id: str) -> set[LabelState]:
     """The states of a job's labels, none if the store has no such job; cheaper than the job, for those who wait."""
-    rows = connection.execute(_JOB_STATES, {"store_id": store_id, "job_id": job_id})
+    rows = _JOB_STATES.all(connection, store_id=store_id, job_id=job_id)
     return {LabelState(row.state) for row in rows}
 
 
@@ -484,23 +487,28 @@ def labels_of_subject(connection: Connection, store_id: str, subject: str) -> li
     return [_label(row) for row in rows]
 
 
-_FIRST_COPIES = (
-    select(
-        labels.c.number,
-        labels.c.state,
-        labels.c.subject,
-        func.coalesce(labels.c.settled_at, labels.c.sent_at, labels.c.queued_at).label("at"),
-        printers.c.name,
+def _first_copies(having_number: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(
+            labels.c.number,
+            labels.c.state,
+            labels.c.subject,
+            func.coalesce(labels.c.settled_at, labels.c.sent_at, labels.c.queued_at).label("at"),
+            printers.c.name,
+        )
+        .join(printers, printers.c.id == labels.c.printer_id)
+        .where(
+            labels.c.store_id == bindparam("store_id"),
+            having_number,
+            labels.c.state.in_(SUREST),
+            not_(and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy")),
+        )
+        .order_by(labels.c.seq.desc())
     )
-    .join(printers, printers.c.id == labels.c.printer_id)
-    .where(
-        labels.c.store_id == bindparam("store_id"),
-        labels.c.number.in_(bindparam("numbers", expanding=True)),
-        labels.c.state.in_(SUREST),
-        not_(and_(labels.c.state == LabelState.HELD, labels.c.held_for == "second_copy")),
-    )
-    .order_by(labels.c.seq.desc())
-)
+
+
+_FIRST_COPIES = _first_copies(labels.c.number.in_(bindparam("numbers", expanding=True)))
+_FIRST_COPIES_OF_ONE = Prepared(_first_copies(labels.c.number == bindparam("number")))
 
 
 def first_copies(connection: Connection, store_id: str, numbers: Iterable[str]) -> dict[str, list[FirstCopy]]:
@@ -510,11 +518,16 @@ def first_copies(connection: Connection, store_id: str, numbers: Iterable[str]) 
     """
     found: dict[str, list[FirstCopy]] = {}
     wanted = sorted(set(numbers))
-    for start in range(0, len(wanted), _PORTION):
-        some = {"store_id": store_id, "numbers": wanted[start : start + _PORTION]}
-        for row in connection.execute(_FIRST_COPIES, some):
-            copy = FirstCopy(LabelState(row.state), row.at, row.name, row.subject)
-            found.setdefault(row.number, []).append(copy)
+    rows: list[Any] = []
+    if len(wanted) == 1:
+        rows += _FIRST_COPIES_OF_ONE.all(connection, store_id=store_id, number=wanted[0])
+    else:
+        for start in range(0, len(wanted), _PORTION):
+            some = {"store_id": store_id, "numbers": wanted[start : start + _PORTION]}
+            rows += connection.execute(_FIRST_COPIES, some)
+    for row in rows:
+        copy = FirstCopy(LabelState(row.state), row.at, row.name, row.subject)
+        found.setdefault(row.number, []).append(copy)
     for copies in found.values():
         copies.sort(key=lambda copy: SUREST.index(copy.state))
     return found
@@ -536,7 +549,7 @@ def asked(connection: Connection, store_id: str) -> list[Label]:
     return [_label(row) for row in rows]
 
 
-_DOCUMENT_OF = (
+_DOCUMENT_OF = Prepared(
     select(
         *(column for column in documents.c if column.name not in ("warnings", "symbols")),
         print_jobs.c.erased_at,
@@ -555,7 +568,7 @@ _DOCUMENT_OF = (
 
 def document_of(connection: Connection, label_id: str) -> Document:
     """The document that a label renders."""
-    row = connection.execute(_DOCUMENT_OF, {"label_id": label_id}).one()
+    (row,) = _DOCUMENT_OF.all(connection, label_id=label_id)
     return Document(
         row.id,
         row.template,
@@ -638,8 +651,8 @@ def _change(row: Row[Any]) -> Change:
 # ---------------------------------------------------------------- steps
 
 
-_LOCKED = select(*_LABEL).where(labels.c.id == bindparam("label_id")).with_for_update()
-_STEP = update(labels).where(labels.c.seq == bindparam("label_seq"))
+_LOCKED = Prepared(select(*_LABEL).where(labels.c.id == bindparam("label_id")).with_for_update())
+_STEP = Prepared(update(labels).where(labels.c.seq == bindparam("label_seq")))
 
 
 def step(
@@ -657,7 +670,7 @@ def step(
 
     ``of_attempt``: what the caller knows is of this attempt to print the label; of a later one it knows nothing.
     """
-    row = connection.execute(_LOCKED, {"label_id": label_id}).first()
+    row = _LOCKED.first(connection, label_id=label_id)
     if row is None:
         raise NotFound("no such label", code="label.not_found")
     if of_attempt is not None and row.attempt != of_attempt:
@@ -686,7 +699,7 @@ def _step(
     if row.group_id and not row.grouped and (before, after) == (LabelState.SENDING, LabelState.QUEUED):
         # No byte left: another printer of the group may take it. Parcels of one order stay where the first one went.
         values |= {"printer_id": row.group_id, "sent_no": None}
-    connection.execute(_STEP, {"label_seq": row.seq, **values})
+    _STEP.run(connection, {"label_seq": row.seq, **values})
     _record(
         connection,
         [
@@ -715,7 +728,7 @@ def move(
 
     Raises Conflict ``label.step`` if it doesn't wait.
     """
-    row = connection.execute(_LOCKED, {"label_id": label_id}).one()
+    (row,) = _LOCKED.all(connection, label_id=label_id)
     if row.state not in (LabelState.QUEUED, LabelState.HELD):
         raise Conflict(
             f"the label is {row.state} and can't be moved", code="label.step", state=str(row.state)
@@ -777,9 +790,11 @@ _NEXT = (
     .order_by(labels.c.place, labels.c.seq)
     .limit(1)
 )
-_NEXT_OF_LANE = _NEXT.where(labels.c.lane == bindparam("lane"))
-_NEXT_OF_ORDER = _NEXT.where(labels.c.job_id == bindparam("job_id"), labels.c.grouped == bindparam("grouped"))
-_LAST_SENT = (
+_NEXT_OF_LANE = Prepared(_NEXT.where(labels.c.lane == bindparam("lane")))
+_NEXT_OF_ORDER = Prepared(
+    _NEXT.where(labels.c.job_id == bindparam("job_id"), labels.c.grouped == bindparam("grouped"))
+)
+_LAST_SENT = Prepared(
     select(labels.c.job_id, labels.c.grouped, labels.c.bytes_count)
     .where(labels.c.printer_id == bindparam("printer_id"), labels.c.sent_no.is_not(None))
     .order_by(labels.c.sent_no.desc())
@@ -793,17 +808,14 @@ def next_turn(connection: Connection, printer_id: str, now: datetime) -> Turn | 
     The rest of a group whose label went last comes first: nothing passes between the parcels of one order. Then the
     bench before the batch, in each lane labels that a person sent again before all others, then order of acceptance.
     """
-    row: Row[Any] | None = None
-    last = connection.execute(_LAST_SENT, {"printer_id": printer_id}).first()
+    row: Any = None
+    last = _LAST_SENT.first(connection, printer_id=printer_id)
     if last is not None and last.grouped is not None:
-        of_order = {"queue": printer_id, "job_id": last.job_id, "grouped": last.grouped}
-        row = connection.execute(_NEXT_OF_ORDER, of_order).first()
+        row = _NEXT_OF_ORDER.first(connection, queue=printer_id, job_id=last.job_id, grouped=last.grouped)
     queues = [] if row is not None else queues_of(connection, printer_id, now)
     for lane in LANES:
         if row is None:
-            heads = [
-                connection.execute(_NEXT_OF_LANE, {"queue": queue, "lane": lane}).first() for queue in queues
-            ]
+            heads = [_NEXT_OF_LANE.first(connection, queue=queue, lane=lane) for queue in queues]
             row = min((head for head in heads if head), key=lambda head: (head.place, head.seq), default=None)
     if row is None:
         return None
@@ -830,7 +842,7 @@ def claim(
     A label that was held or cancelled since its turn came stays so; one whose printer was paused stays queued; one
     whose subject is blocked is cancelled with the block's reason (P10), one whose time is over as expired.
     """
-    row = connection.execute(_LOCKED, {"label_id": label_id}).one()
+    (row,) = _LOCKED.all(connection, label_id=label_id)
     here = driven_printer(connection, printer.id if printer else row.printer_id)
     if row.state != LabelState.QUEUED or here is None or here.is_group:
         return None
@@ -893,24 +905,26 @@ def sweep(connection: Connection, now: datetime, printer_id: str, reason: str = 
     ]
 
 
-_NEWEST_SENT = select(
-    printers.c.sent_floor,
-    select(func.max(labels.c.sent_no))
-    .where(labels.c.printer_id == bindparam("printer_id"))
-    .scalar_subquery()
-    .label("newest"),
-).where(printers.c.id == bindparam("printer_id"))
+_NEWEST_SENT = Prepared(
+    select(
+        printers.c.sent_floor,
+        select(func.max(labels.c.sent_no))
+        .where(labels.c.printer_id == bindparam("printer_id"))
+        .scalar_subquery()
+        .label("newest"),
+    ).where(printers.c.id == bindparam("printer_id"))
+)
 
 
 def _newest_sent(connection: Connection, printer_id: str) -> int:
     """The number of the label that was sent to a printer last, also if it was moved away since; 0: none."""
-    row = connection.execute(_NEWEST_SENT, {"printer_id": printer_id}).one()
+    (row,) = _NEWEST_SENT.all(connection, printer_id=printer_id)
     return int(max(row.sent_floor, row.newest or 0))
 
 
 def last_length(connection: Connection, printer_id: str) -> int:
     """How many bytes the label had that was sent last to a printer; 0 if there was none."""
-    last = connection.execute(_LAST_SENT, {"printer_id": printer_id}).first()
+    last = _LAST_SENT.first(connection, printer_id=printer_id)
     return (last.bytes_count or 0) if last is not None else 0
 
 
@@ -947,7 +961,7 @@ def held_moved(connection: Connection, store_id: str) -> list[str]:
 
 
 # State by state and in the index's order: else SQLite's planner, once it has seen a long history, reads all of it.
-_TWO_IN_STATE = (
+_TWO_IN_STATE = Prepared(
     select(*_LABEL)
     .where(labels.c.printer_id == bindparam("printer_id"), labels.c.state == bindparam("in_state"))
     .order_by(labels.c.lane, labels.c.place, labels.c.seq)
@@ -963,7 +977,7 @@ def unproven(connection: Connection, printer_id: str) -> Unproven | None:
     rows = [
         row
         for state in (LabelState.UNCERTAIN, LabelState.SENDING)
-        for row in connection.execute(_TWO_IN_STATE, {"printer_id": printer_id, "in_state": state})
+        for row in _TWO_IN_STATE.all(connection, printer_id=printer_id, in_state=state)
     ]
     if len(rows) != 1 or rows[0].state != LabelState.UNCERTAIN:
         return None
@@ -1017,14 +1031,15 @@ def clear_block(connection: Connection, subject: str) -> None:
     connection.execute(delete(blocks).where(blocks.c.subject == subject))
 
 
-_BLOCK_ON = select(blocks.c.reason).where(blocks.c.subject == bindparam("subject"))
+_BLOCK_ON = Prepared(select(blocks.c.reason).where(blocks.c.subject == bindparam("subject")))
 
 
 def block_on(connection: Connection, subject: str | None) -> str | None:
     """The reason why a subject is blocked, or None."""
     if subject is None:
         return None
-    return connection.execute(_BLOCK_ON, {"subject": subject}).scalar()
+    row = _BLOCK_ON.first(connection, subject=subject)
+    return row.reason if row else None
 
 
 # ---------------------------------------------------------------- erasure

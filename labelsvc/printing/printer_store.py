@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from labelsvc.db import (
+    Prepared,
     notify,
 )
 from labelsvc.errors import Conflict
@@ -149,25 +150,27 @@ def require_free_name(connection: Connection, store_id: str, name: str, but: str
         raise _name_taken()
 
 
-_FIND_PRINTER = select(printers).where(
-    printers.c.store_id == bindparam("store_id"),
-    printers.c.removed_at.is_(None),
-    or_(
-        printers.c.id == bindparam("called"),
-        printers.c.name == bindparam("called"),
-        printers.c.id.in_(
-            select(printer_aliases.c.printer_id).where(
-                printer_aliases.c.store_id == bindparam("store_id"),
-                printer_aliases.c.name == bindparam("called"),
-            )
+_FIND_PRINTER = Prepared(
+    select(printers).where(
+        printers.c.store_id == bindparam("store_id"),
+        printers.c.removed_at.is_(None),
+        or_(
+            printers.c.id == bindparam("called"),
+            printers.c.name == bindparam("called"),
+            printers.c.id.in_(
+                select(printer_aliases.c.printer_id).where(
+                    printer_aliases.c.store_id == bindparam("store_id"),
+                    printer_aliases.c.name == bindparam("called"),
+                )
+            ),
         ),
-    ),
+    )
 )
 
 
 def find_printer(connection: Connection, store_id: str, id_or_name: str) -> Printer | None:
     """The store's printer, or group, with this id, name or alias."""
-    row = connection.execute(_FIND_PRINTER, {"store_id": store_id, "called": id_or_name}).first()
+    row = _FIND_PRINTER.first(connection, store_id=store_id, called=id_or_name)
     return _printer(row) if row else None
 
 
@@ -208,14 +211,18 @@ def printers_of(connection: Connection, store_id: str) -> list[Printer]:
     return [_printer(row) for row in rows]
 
 
-_DRIVEN = select(printers).where(
-    printers.c.id == bindparam("printer_id"), printers.c.removed_at.is_(None), printers.c.paused_at.is_(None)
+_DRIVEN = Prepared(
+    select(printers).where(
+        printers.c.id == bindparam("printer_id"),
+        printers.c.removed_at.is_(None),
+        printers.c.paused_at.is_(None),
+    )
 )
 
 
 def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
     """The printer if labels may be sent to it now: not paused, not removed."""
-    row = connection.execute(_DRIVEN, {"printer_id": printer_id}).first()
+    row = _DRIVEN.first(connection, printer_id=printer_id)
     return _printer(row) if row else None
 
 
@@ -223,7 +230,7 @@ def driven_printer(connection: Connection, printer_id: str) -> Printer | None:
 _FORGOTTEN = timedelta(seconds=150)
 
 
-_GROUPS_OF = (
+_GROUPS_OF = Prepared(
     select(printers.c.id, printers.c.mode, printer_members.c.position)
     .join(printer_members, printer_members.c.group_id == printers.c.id)
     .where(
@@ -237,8 +244,7 @@ _GROUPS_OF = (
 def queues_of(connection: Connection, printer_id: str, now: datetime) -> list[str]:
     """Whose labels a printer may take now: its own, and those of its groups unless one before it in the group can."""
     found = [printer_id]
-    groups = connection.execute(_GROUPS_OF, {"printer_id": printer_id}).all()
-    for group in groups:
+    for group in _GROUPS_OF.all(connection, printer_id=printer_id):
         if group.mode == MODES[0]:
             before = connection.execute(
                 select(printers)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from labelsvc.db import UtcDateTime, metadata, put
+from labelsvc.db import Prepared, UtcDateTime, metadata, put
 from labelsvc.printing.model import CustomArea
 
 custom_areas = Table(
@@ -73,14 +73,16 @@ database_origin = Table(
 )
 
 
-_FIND_AREA = select(custom_areas).where(
-    custom_areas.c.store_id == bindparam("store_id"), custom_areas.c.template == bindparam("template")
+_FIND_AREA = Prepared(
+    select(custom_areas).where(
+        custom_areas.c.store_id == bindparam("store_id"), custom_areas.c.template == bindparam("template")
+    )
 )
 
 
 def find_area(connection: Connection, store_id: str, template: str) -> CustomArea | None:
     """A store's custom area of a template."""
-    row = connection.execute(_FIND_AREA, {"store_id": store_id, "template": template}).first()
+    row = _FIND_AREA.first(connection, store_id=store_id, template=template)
     return CustomArea(row.template, row.text, row.changed_by, row.changed_at) if row else None
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import UtcDateTime, metadata
+from labelsvc.db import Prepared, UtcDateTime, metadata
 from labelsvc.errors import Conflict
 from labelsvc.security.model import Role, Store, StoreKind, User
 
@@ -154,7 +154,7 @@ def insert_credential(
 
 
 #: Made once: every request asks it, and making it takes longer than asking.
-_USER_BY_CREDENTIAL = (
+_USER_BY_CREDENTIAL = Prepared(
     select(users)
     .join(credentials, credentials.c.user_id == users.c.id)
     .where(
@@ -169,7 +169,7 @@ _USER_BY_CREDENTIAL = (
 
 def user_by_credential(connection: Connection, kind: str, hash: str, now: datetime) -> User | None:
     """Whose living secret this is."""
-    row = connection.execute(_USER_BY_CREDENTIAL, {"hash": hash, "kind": kind, "now": now}).first()
+    row = _USER_BY_CREDENTIAL.first(connection, hash=hash, kind=kind, now=now)
     return _user(row) if row else None
 
 

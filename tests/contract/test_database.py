@@ -15,12 +15,25 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Column, Integer, String, Table, func, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
-from support import postgres
+from support import postgres, rows
 from support.postgres import Cluster
 
-from labelsvc.db import Database, MetaData, News, new_id, put, take_turn
+from labelsvc.db import Database, MetaData, News, Prepared, metadata, new_id, put, take_turn
 from labelsvc.errors import Invalid, LabelsvcError, Unavailable
 from labelsvc.labels import StandardTemplates
 from labelsvc.migrations import HEAD, migrate
@@ -132,6 +145,43 @@ def test_a_turn_is_had_by_one_at_a_time(database: Database, table: Table):
     if not database.is_sqlite:
         with database.transaction("one"), database.transaction("two") as connection:
             take_turn(connection, "three")
+
+
+def test_a_prepared_statement_does_what_an_executed_one_does(database: Database):
+    """Times, truths, sealed values, NULL and constants go in and come out by their columns' types; a constraint is in force."""
+    documents, jobs = metadata.tables["documents"], metadata.tables["print_jobs"]
+    found = (
+        select(documents, jobs.c.created_at, func.coalesce(jobs.c.erased_at, jobs.c.created_at).label("at"))
+        .join(jobs, jobs.c.id == documents.c.job_id)
+        .where(documents.c.id == bindparam("document_id"), documents.c.copies.in_([1, 2]))
+    )
+    prepared, change = (
+        Prepared(found),
+        Prepared(update(documents).where(documents.c.id == bindparam("of_id"))),
+    )
+    with database.transaction() as connection:
+        given = rows.add(connection, documents, data={"收件人": "欧阳"}, private=True, subject=None, copies=2)
+        which = {"document_id": given["id"]}
+
+        def same() -> dict[str, object]:
+            executed = connection.execute(found, which).one()._asdict()
+            assert prepared.first(connection, **which)._asdict() == executed
+            return executed
+
+        assert (same()["data"], same()["private"]) == ({"收件人": "欧阳"}, True)
+        change.run(connection, {"of_id": given["id"], "data": {"b": None}})
+        change.run(connection, {"of_id": given["id"], "private": False, "subject": "s"})
+        assert (same()["data"], same()["private"], same()["subject"]) == ({"b": None}, False, "s")
+        Prepared(documents.insert()).run(
+            connection, *({**given, "id": new_id(), "no": no, "copies": 9} for no in (2, 3))
+        )
+        assert prepared.all(connection, document_id="none") == []
+        assert connection.execute(select(func.count()).select_from(documents)).scalar() == 3
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            Prepared(documents.insert()).run(connection, given)
+    raw = select(type_coerce(documents.c.data, LargeBinary)).where(documents.c.id == given["id"])
+    with database.reading() as connection:
+        assert b'"b"' not in bytes(connection.execute(raw).scalar_one())
 
 
 def test_put_inserts_or_changes_also_in_a_race(database: Database, table: Table):

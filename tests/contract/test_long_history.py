@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from labelsvc.db import Database, new_id
 from labelsvc.printing import journal, lease_store
@@ -48,17 +48,12 @@ def long_history(sqlite_database: Database) -> Database:
 )
 def test_a_round_reads_no_history(long_history: Database, ask):
     """P8: looking whose turn it is, and what is unproven, finds its few labels by an index, however many were printed."""
-    asked: list[tuple[str, object]] = []
+    asked: list[str] = []
     with long_history.reading() as connection:
-        event.listen(
-            connection, "before_cursor_execute", lambda c, cur, sql, given, *rest: asked.append((sql, given))
-        )
+        driver = connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)
         ask(connection, new_id())
-        statements = list(asked)
-        plans = [
-            row.detail
-            for sql, given in statements
-            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
-        ]
+        driver.set_trace_callback(None)
+        plans = [row[3] for sql in asked for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}")]
     assert plans
     assert [plan for plan in plans if plan.startswith("SCAN labels")] == []

@@ -725,7 +725,9 @@ def test_a_quiet_house_is_left_alone(room, sqlite_database, tmp_path):
     with spooling(room):
         room.until(lambda: driven() == 20)
         time.sleep(5.0)  # each was looked at once, and its connection given up again
-        event.listen(room.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        event.listen(
+            room.database.engine, "checkout", lambda driver, *_: driver.set_trace_callback(asked.append)
+        )
         time.sleep(2.0)
         assert len(asked) <= 8, asked
         room.printers.pause(room.actor, "p7")

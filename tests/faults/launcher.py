@@ -137,11 +137,17 @@ def watch_commits() -> None:
 
     event.listen(Engine, "after_cursor_execute", note)
 
+    def changed(connection: Any) -> bool:
+        """Since this connection's last commit or rollback. SQLite counts by itself, also what goes past SQLAlchemy."""
+        info, driver = connection.info, connection.connection.driver_connection
+        if connection.dialect.name != "sqlite":
+            return bool(info.pop("launcher_changed", False))
+        before, info["launcher_total"] = info.get("launcher_total", 0), driver.total_changes
+        return bool(driver.total_changes != before)
+
     def wrap(original: Any) -> Any:
         def commit(self: Any) -> None:
-            if self.get_execution_options().get("labelsvc_reading"):
-                return original(self)
-            if not self.info.pop("launcher_changed", False):
+            if not changed(self):
                 return original(self)
             name = f"commit {caller()}"
             POINTS.pass_by(f"{name} before")
@@ -153,7 +159,7 @@ def watch_commits() -> None:
 
     def forget(original: Any) -> Any:
         def rollback(self: Any) -> None:
-            self.info.pop("launcher_changed", None)
+            changed(self)
             original(self)
 
         return rollback
