@@ -50,6 +50,9 @@ log = get_logger("printing")
 _STOP_S = 10.0  # how long a stop waits for the labels in hand
 _KEEP_LINK_S = 3.0  # an idle connection is kept this long: a fresh one costs, a held one keeps others out
 _REST_S = 30.0  # the warden wakes whom a label waits for; looking oneself is for the case that it missed one
+#: Who stored a label is still writing its answer when the printer's thread wakes, and only one of a process's threads runs at
+#: a time: so long is left to it.
+_ANSWER_S = 0.002
 _LOOK_WELL_S = 60.0  # a resting printer that was ready is looked at this often ...
 _LOOK_ILL_S = 10.0  # ... and one that was not, this often
 _BACK_OFF_S = (0.05, 2.0)  # first and longest pause between questions to a printer that isn't ready
@@ -759,7 +762,8 @@ class _OnePrinter(threading.Thread):
         if self._link is not None and now - self._used_at > _KEEP_LINK_S:
             self._drop()
         until = self._used_at + _KEEP_LINK_S if self._link is not None else self._look_at
-        self._woken.wait(min(max(until - now, 0.01), _REST_S))
+        if self._woken.wait(min(max(until - now, 0.01), _REST_S)):
+            time.sleep(_ANSWER_S)
 
     def _drop(self) -> None:
         if self._link is not None:
