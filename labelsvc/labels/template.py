@@ -63,7 +63,7 @@ _CNPL_NAMESPACES = {"", "http://cloudprint.cainiao.com/print"}
 _OPEN, _CLOSE = "\uf8fe", "\uf8ff"
 _PLACE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 _TAG = re.compile(r"<[^\W\d]")
-_NAME = re.compile(r"[\w][\w.-]*")
+_NAME = re.compile(r"\w[\w.-]{0,49}")
 _STATEMENT = "\uf8fd"  # and this one for a statement, where a template is checked without data
 _STEP = r"""\s*(?:\.\s*[^\W\d][\w$]*|\[\s*(?:"[^"\\<>]*"|'[^'\\<>]*'|[0-9]{1,4})\s*\])"""
 _PATH = re.compile(rf"=\s*_data((?:{_STEP})+)\s*;?\s*", re.DOTALL)

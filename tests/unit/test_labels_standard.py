@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.sound import assert_sound, symbols
 
-from labelsvc.errors import Invalid
+from labelsvc.errors import Invalid, NotFound
 from labelsvc.labels import (
     DOTS_PER_MM,
     ImageMark,
@@ -80,6 +80,20 @@ def texts(page, *needles):
 
 def said(page, *needles):
     return "".join(mark.text for mark in texts(page, *needles))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "none", "../slip-58", "/slip-58", "slip-58.xml", ".", "a\0b", "𠀀" * 200]
+)
+def test_a_name_that_no_template_has_is_told(tmp_path, name):
+    """Whatever it holds, nothing outside the directory is looked at, and no name is too strange to be answered."""
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for place in (tmp_path, inside):
+        (place / "slip-58.xml").write_text("<page/>")
+    with pytest.raises(NotFound) as fault:
+        StandardTemplates(inside).get(name)
+    assert fault.value.code == "template.unknown"
 
 
 @pytest.mark.parametrize("name", NAMES)
