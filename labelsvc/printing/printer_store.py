@@ -22,10 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from labelsvc.db import (
-    Prepared,
-    notify,
-)
+from labelsvc.db import Prepared, notify
 from labelsvc.errors import Conflict
 from labelsvc.printing.model import (
     MODES,

@@ -153,7 +153,6 @@ def insert_credential(
     )
 
 
-#: Made once: every request asks it, and making it takes longer than asking.
 _USER_BY_CREDENTIAL = Prepared(
     select(users)
     .join(credentials, credentials.c.user_id == users.c.id)

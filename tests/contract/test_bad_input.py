@@ -316,6 +316,13 @@ def test_a_broken_body_is_refused(owner, path, body):
     assert_problem(answer, {400, 422})
 
 
+def test_half_a_pair_is_no_json_however_it_is_written(owner):
+    """Half of a surrogate pair is refused before any field is looked at; a whole pair is a character like others."""
+    for half in (b'{"a": "\\ud800"}', b'{"a": "\\uDFFF"}', b'{"\\uD83D": 1}'):
+        assert_problem(owner.post("/jobs", half, key="bad"), 400)
+    assert_problem(owner.post("/jobs", b'{"a": "\\uD83D\\ude00"}', key="bad"), 422)
+
+
 @pytest.mark.parametrize("path", BODIES)
 def test_a_body_over_two_megabytes_is_refused(owner, path):
     """413 before anything is parsed."""

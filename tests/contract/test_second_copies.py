@@ -120,6 +120,16 @@ def test_a_second_label_of_a_number_is_held_and_asked(bench):
         bench.jobs.confirm(bench.actor, second.id, False)
 
 
+def test_each_known_number_of_a_job_is_asked_about(bench):
+    """P15: of a job of several numbers exactly those are held that are on a label already."""
+    others = ["YT0012345678902", "YT0012345678903"]
+    bench.send(bench.submit("a").labels[0])
+    bench.send(bench.submit("b", label(others[0])).labels[0])
+    found = bench.submit("c", label(), label(others[0]), label(others[1])).labels
+    assert [one.held_for for one in found] == ["second_copy", "second_copy", ""]
+    assert [one.state for one in found] == [LabelState.HELD, LabelState.HELD, LabelState.QUEUED]
+
+
 def test_the_question_names_the_surest_copy_and_its_day(bench):
     """P15: of a printed and a waiting one the printed is named, on another day with its date."""
     bench.send(bench.submit("a").labels[0])
