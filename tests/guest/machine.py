@@ -239,6 +239,9 @@ class Machine:
             self.process = subprocess.Popen(
                 [
                     *(
+                        "nice",
+                        "-n",
+                        "2",
                         # Beside other tests: its clock goes on while it waits for a processor, theirs mostly wait for it.
                         "nice",
                         "-n",
